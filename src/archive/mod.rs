@@ -1,0 +1,1 @@
+//! The canonical ZIP: how it is laid out, written and read.

@@ -1,0 +1,1 @@
+//! The bundle config: TOML or YAML, checked whole.

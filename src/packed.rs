@@ -1,0 +1,1 @@
+//! The small files that a build writes into the bundle itself.

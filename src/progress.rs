@@ -1,0 +1,37 @@
+//! What long work reports to while it runs: the bars live in [`crate::cli`], the tests count bytes with it.
+
+use std::path::Path;
+
+/// Receives news of long work, from any thread.
+pub trait Progress: Sync {
+    /// A phase named `what` begins; it will read `bytes` bytes.
+    fn begin(&self, _what: &str, _bytes: u64) {}
+
+    /// `bytes` more bytes of `file` have been read.
+    fn advance(&self, _file: &Path, _bytes: u64) {}
+
+    /// The phase has ended, well or badly.
+    fn end(&self) {}
+
+    /// Whether the user has asked to stop. Long loops look at it and give up with
+    /// [`std::io::ErrorKind::Interrupted`], so that temporary files are removed on the way out.
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// Reports nothing.
+pub struct Silent;
+
+impl Progress for Silent {}
+
+/// Fails with [`std::io::ErrorKind::Interrupted`] if the user has asked to stop.
+pub fn check_interrupt(progress: &dyn Progress) -> std::io::Result<()> {
+    if progress.interrupted() {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::Interrupted,
+            "interrupted",
+        ));
+    }
+    Ok(())
+}

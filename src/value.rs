@@ -1,0 +1,70 @@
+//! Plain data values: what a config's free-form arguments hold, independent of TOML, YAML and JSON.
+
+use indexmap::IndexMap;
+use serde::{Serialize, Serializer};
+
+/// A value as all three syntaxes know it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    String(String),
+    List(Vec<Value>),
+    Map(Map),
+}
+
+/// A mapping in the order of its source.
+pub type Map = IndexMap<Key, Value>;
+
+/// A mapping's key. `class_dict` and `classes` have integer keys; TOML spells them as strings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    Int(i64),
+    String(String),
+}
+
+impl Key {
+    /// The key that a TOML text means: a canonical decimal integer is an integer.
+    pub fn from_toml(text: &str) -> Self {
+        match text.parse::<i64>() {
+            Ok(number) if number.to_string() == text => Self::Int(number),
+            _ => Self::String(text.to_owned()),
+        }
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Int(number) => number.fmt(f),
+            Self::String(text) => text.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bool(x) => x.serialize(serializer),
+            Self::Int(x) => x.serialize(serializer),
+            Self::Float(x) => x.serialize(serializer),
+            Self::String(x) => x.serialize(serializer),
+            Self::List(x) => x.serialize(serializer),
+            Self::Map(x) => x.serialize(serializer),
+        }
+    }
+}
+
+impl Serialize for Key {
+    /// Keys are written as text: JSON and TOML know no others.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -1,0 +1,1 @@
+//! The archive against other readers and against damage.

@@ -1,0 +1,4 @@
+//! The tests: sessions as a user has them.
+
+mod archive;
+mod config;
