@@ -51,10 +51,20 @@ impl AtomicFile {
     pub fn commit(self) -> io::Result<()> {
         self.temporary.as_file().sync_all()?;
         let folder = folder_of(&self.destination).to_owned();
+        self.commit_unsynced()?;
+        sync_folder(&folder)
+    }
+
+    /// Puts the file in the place of `destination` without waiting for the disk: for what may be lost, as
+    /// long as it is not taken for whole when it is not.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be renamed; the destination is then what it was.
+    pub fn commit_unsynced(self) -> io::Result<()> {
         self.temporary
             .persist(&self.destination)
             .map_err(|error| error.error)?;
-        sync_folder(&folder)
+        Ok(())
     }
 }
 
@@ -78,7 +88,8 @@ fn temporary_prefix(destination: &Path) -> String {
     format!(".{}.", name.to_string_lossy())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that holds `path`.
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

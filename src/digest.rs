@@ -263,7 +263,7 @@ mod tests {
             rest in prop_oneof![Just(0_u64), Just(1), Just(1023), Just(1024), 0..SLICE],
         ) {
             let size = slices * SLICE + rest;
-            let bytes: Vec<u8> = (0..start + size).map(|i| (i * 2_654_435_761 >> 13) as u8).collect();
+            let bytes: Vec<u8> = (0..start + size).map(|i| ((i * 2_654_435_761) >> 13) as u8).collect();
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&bytes).unwrap();
             let found = hash_range(&file, start..start + size, Path::new("x"), &Silent).unwrap();

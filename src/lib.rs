@@ -1,12 +1,46 @@
-//! Model bundles: declared, locked, built, verified.
+//! Bundles of microscopy models: declared in a config, pinned by a lockfile, built to the byte, verified.
+//!
+//! # The map of the house
+//!
+//! Imports go down this list only; a test (`tests/suite/layers.rs`) guards it.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`cli`] | flags -> options -> one operation -> printing; the only place that prints, exits, or renders a report |
+//! | [`ops`] | the operations, one straight-line function each: [`ops::build`], [`ops::verify`], ... |
+//! | [`project`] | a project on disk: config, lock, and what the cache knows of its files |
+//! | [`resolve`] | config + files -> lock, and where the bytes of every entry come from |
+//! | [`plan`] | what is up to date, what is not, and why: one pure decision that `build`, `--dry-run`, `--explain` and `lock --check` share |
+//! | [`adopt`] | other people's bundles, read as what they would have been locked as |
+//! | [`lockfile`] | the lock: its types, its one text, its reading, what differs between two |
+//! | [`packed`] | the small files that a build writes into the bundle: `config.yml`, metadata, tracker settings |
+//! | [`config`] | TOML and YAML -> one spanned tree -> a checked [`config::Config`], all errors at once; the catalogue of model keys |
+//! | [`archive`] | the ZIP: its canonical form, written and verified to the byte, and a strict reader of anyone's |
+//! | [`cache`] | what earlier runs learnt of files: stamps and digests |
+//! | [`yaml`] | YAML as PyYAML reads it: which scalars it takes for what, and a writer that it gives back unchanged |
+//! | [`value`], [`created`], [`atomic`] | plain values; the creation date; files that appear whole or not at all |
+//! | [`digest`], [`progress`] | digests and hashing over all cores; what long work reports to |
+//!
+//! `bundle build` goes cli -> [`ops::build`] -> [`project`] (config, lock, cache) -> [`resolve`] -> [`plan`] -> [`archive`] -> cli.
+//! `bundle verify` goes cli -> [`ops::verify`] -> [`lockfile`] -> [`archive`] -> cli.
+//!
+//! What weights contain (tensors, pickle globals, architectures) belongs between [`config`] and [`lockfile`] in a module of its own,
+//! derived in [`resolve`] from each file's content, kept in [`cache`] under the content's digest, and pinned in [`lockfile::LockedModel`].
 
+pub mod adopt;
 pub mod archive;
 pub mod atomic;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod created;
 pub mod digest;
+pub mod lockfile;
+pub mod ops;
 pub mod packed;
+pub mod plan;
 pub mod progress;
+pub mod project;
+pub mod resolve;
 pub mod value;
 pub mod yaml;

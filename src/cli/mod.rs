@@ -1,8 +1,149 @@
-//! Flags to options to one operation to printing.
+//! Flags -> options -> one operation -> printing: the only place that prints, exits, or renders a report.
 
+mod args;
+mod bars;
+mod build;
+mod cache;
+mod init;
+mod lock;
+mod printer;
+mod show;
+mod unpack;
+mod verify;
+
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use miette::Diagnostic;
+
+use self::args::{Cli, Command};
+use self::bars::Bars;
+use self::printer::Printer;
+use crate::project::find_config;
+
+/// How a command ends if nothing breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Exit status 0.
+    Yes,
+    /// Exit status 1: stale, mismatch, damaged bundle.
+    No,
+}
+
+/// Why a command could not run.
+enum Failure {
+    /// Exit status 2, with a report.
+    Error(Box<dyn Diagnostic + Send + Sync>),
+    /// Exit status 1, with a report: the contents of a bundle are at fault.
+    Refused(Box<dyn Diagnostic + Send + Sync>),
+    /// Standard output is closed or full.
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// What a command gets besides its flags.
+struct Context {
+    printer: Printer,
+    progress: Bars,
+}
+
+type Outcome = Result<Answer, Failure>;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    bars::catch_interrupts();
+    let printer = Printer::new(&cli.global);
+    let context = Context {
+        printer,
+        progress: Bars::new(printer.shows_progress()),
+    };
+    match run(cli.command, &context) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(failure) => report(failure, &context),
+    }
+}
+
+fn report(failure: Failure, context: &Context) -> ExitCode {
+    crate::progress::Progress::end(&context.progress);
+    if crate::progress::Progress::interrupted(&context.progress) {
+        context.printer.refusal("Stopped", "nothing half-written was left");
+        return ExitCode::from(130);
+    }
+    match failure {
+        Failure::Error(error) => {
+            context.printer.error(&*error);
+            ExitCode::from(2)
+        }
+        Failure::Refused(error) => {
+            context.printer.error(&*error);
+            ExitCode::from(1)
+        }
+        // The reader of a pipe has seen enough.
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Failure::Output(error) => {
+            let error = miette::MietteDiagnostic::new(format!("cannot write to standard output: {error}"));
+            context.printer.error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command, context: &Context) -> Outcome {
+    match command {
+        Command::Init(args) => init::run(args, context),
+        Command::Lock(args) => lock::run(args, context),
+        Command::Build(args) => build::run(args, context),
+        Command::Create(args) => build::create(args, context),
+        Command::CreateMbundle(args) => build::create_mbundle(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Show(args) => show::run(args, context),
+        Command::Unpack(args) => unpack::run(args, context),
+        Command::Cache(args) => cache::run(args, context),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "bundle", &mut script);
+            context.printer.out(String::from_utf8_lossy(&script))?;
+            Ok(Answer::Yes)
+        }
+    }
+}
+
+/// The config that the flags name, or the nearest one.
+fn config(argument: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    match argument {
+        Some(path) => Ok(path),
+        None => find_config(".".as_ref()).map_err(error),
+    }
+}
+
+fn error(error: impl Diagnostic + Send + Sync + 'static) -> Failure {
+    Failure::Error(Box::new(error))
+}
+
+/// A report as JSON: the schema's version, the command, and the report's own fields.
+#[derive(serde::Serialize)]
+struct Json<'a, T> {
+    version: u32,
+    command: &'static str,
+    #[serde(flatten)]
+    report: &'a T,
+}
+
+impl<'a, T> Json<'a, T> {
+    fn new(command: &'static str, report: &'a T) -> Self {
+        Self {
+            version: 1,
+            command,
+            report,
+        }
+    }
 }

@@ -1,4 +1,11 @@
 //! The tests: sessions as a user has them.
 
 mod archive;
+mod build;
 mod config;
+mod layers;
+mod lock;
+mod program;
+mod reproducible;
+mod session;
+mod verify;

@@ -1,0 +1,174 @@
+//! Bundles that others made, HiTMicTools' own among them, read as what they would have been locked as.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::archive::{Archive, ArchiveEntry, BundlePath, ReadError};
+use crate::config::read_bundle_config;
+use crate::lockfile::{INNER_NAME, Layout, LockedFile, LockedModel, Lockfile};
+use crate::packed::{CONFIG_NAME, TRACKER_NAME};
+use crate::progress::Progress;
+use crate::value::{Key, Map, Value};
+
+/// No `config.yml` is larger than this.
+const MAX_CONFIG: u64 = 16 << 20;
+
+/// A foreign bundle.
+#[derive(Debug)]
+pub struct Adopted {
+    /// Its entries, pinned; without `[archive]`.
+    pub lock: Lockfile,
+    /// What its reader should know.
+    pub notes: Vec<Note>,
+}
+
+/// Something odd about a foreign bundle that hinders nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Note {
+    #[error("`{path}` belongs to no model: a stray file, perhaps from another run of the bundler")]
+    Stray { path: BundlePath },
+    #[error("`{path}` is an ONNX file under the name of a PyTorch checkpoint")]
+    OnnxNamedPth { path: BundlePath },
+    #[error("`{model}` names `{path}`, which is not in the ZIP")]
+    NotThere { model: String, path: String },
+    #[error("`{model}` in {CONFIG_NAME} is no table of settings")]
+    NoTable { model: String },
+    #[error("the creation date in {CONFIG_NAME} is `{found}`, not `YYYY-MM-DD HH:MM:SS`")]
+    Date { found: String },
+}
+
+/// Why a ZIP is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    #[error("there is no `{CONFIG_NAME}` inside: it is no model bundle")]
+    NoConfig,
+    #[error("`{CONFIG_NAME}` cannot be read: {message}")]
+    Config { message: String },
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Reads a foreign bundle, every byte of it; `name` is the ZIP's file name.
+///
+/// # Errors
+/// Fails if it holds no readable `config.yml`, or an entry is damaged.
+pub fn adopt(archive: &Archive, name: &str, progress: &dyn Progress) -> Result<Adopted, AdoptError> {
+    let config = archive.entry(CONFIG_NAME).ok_or(AdoptError::NoConfig)?;
+    let config = archive.read(config, MAX_CONFIG)?;
+    let config = read_bundle_config(&config).map_err(|message| AdoptError::Config { message })?;
+
+    let mut notes = Vec::new();
+    let mut models = IndexMap::new();
+    for (key, item) in &config {
+        let Key::String(key) = key else { continue };
+        match item {
+            _ if key == "_bundle_metadata" => {}
+            Value::Map(settings) => {
+                models.insert(key.clone(), model(archive, key, settings, &mut notes));
+            }
+            _ => notes.push(Note::NoTable { model: key.clone() }),
+        }
+    }
+    let files = files(archive, progress)?;
+    note_files(archive, &files, &models, &mut notes)?;
+    let metadata = config.get(&Key::from("_bundle_metadata"));
+    let lock = Lockfile {
+        layout: Layout::Foreign,
+        config: name.to_owned(),
+        created: created(metadata, &mut notes),
+        archive: None,
+        about: Map::new(),
+        models,
+        files,
+    };
+    Ok(Adopted { lock, notes })
+}
+
+fn created(metadata: Option<&Value>, notes: &mut Vec<Note>) -> Option<crate::created::Created> {
+    let Some(Value::Map(metadata)) = metadata else {
+        return None;
+    };
+    let Some(Value::String(text)) = metadata.get(&Key::from("creation_date")) else {
+        return None;
+    };
+    let created = text.parse().ok();
+    if created.is_none() {
+        notes.push(Note::Date { found: text.clone() });
+    }
+    created
+}
+
+fn model(archive: &Archive, key: &str, settings: &Map, notes: &mut Vec<Note>) -> LockedModel {
+    let mut path = |name: &str| match settings.get(&Key::from(name)) {
+        Some(Value::String(path)) => match archive.entry(path) {
+            Some(entry) => Some(entry.path.clone()),
+            None => {
+                let (model, path) = (key.to_owned(), path.clone());
+                notes.push(Note::NotThere { model, path });
+                None
+            }
+        },
+        _ => None,
+    };
+    let arguments = |name: &str| match settings.get(&Key::from(name)) {
+        Some(Value::Map(map)) => Some(map.clone()),
+        _ => None,
+    };
+    LockedModel {
+        weights: path("model_path"),
+        metadata: path("model_metadata"),
+        inferer_args: arguments("inferer_args"),
+        model_args: arguments("model_args"),
+        ..LockedModel::default()
+    }
+}
+
+fn files(archive: &Archive, progress: &dyn Progress) -> Result<Vec<LockedFile>, ReadError> {
+    let entries = archive.entries().iter().filter(|entry| !entry.is_directory);
+    entries
+        .map(|entry| {
+            Ok(LockedFile {
+                path: entry.path.clone(),
+                source: None,
+                contents: archive.contents(entry, progress)?,
+            })
+        })
+        .collect()
+}
+
+fn note_files(
+    archive: &Archive,
+    files: &[LockedFile],
+    models: &IndexMap<String, LockedModel>,
+    notes: &mut Vec<Note>,
+) -> Result<(), ReadError> {
+    let mut known: Vec<&str> = vec![CONFIG_NAME, TRACKER_NAME, INNER_NAME];
+    for model in models.values() {
+        known.extend(model.weights.iter().chain(&model.metadata).map(BundlePath::as_str));
+    }
+    for file in files {
+        let path = file.path.clone();
+        if !known.contains(&path.as_str()) {
+            notes.push(Note::Stray { path });
+        } else if let Some(entry) = archive.entry(path.as_str())
+            && path.as_str().ends_with(".pth")
+            && begins_as_onnx(&head(archive, entry)?)
+        {
+            notes.push(Note::OnnxNamedPth { path });
+        }
+    }
+    Ok(())
+}
+
+/// The first bytes of an entry.
+fn head(archive: &Archive, entry: &ArchiveEntry) -> Result<Vec<u8>, ReadError> {
+    archive.read_head(entry, 16)
+}
+
+/// Whether bytes begin as an ONNX model does: a protobuf `ModelProto` whose first field is `ir_version` (field 1, a small
+/// varint) and whose next is one of its strings, messages or numbers (fields 2 to 8). No PyTorch file begins so: they are
+/// ZIPs (`PK`), tars, or pickles (0x80).
+pub fn begins_as_onnx(head: &[u8]) -> bool {
+    matches!(head, [0x08, 1..=0x7f, next, ..] if matches!(next, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42))
+}

@@ -1,1 +1,0 @@
-//! The canonical ZIP: how it is laid out, written and read.

@@ -1,0 +1,285 @@
+//! The command line: what it accepts and what `--help` says.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::digest::Sha256;
+
+/// Build, verify and inspect bundles of microscopy models.
+///
+/// A config (`bundle.toml`, or HiTMicTools' YAML) says what a bundle is made of, `bundle.lock` pins every byte of
+/// it, and the ZIP comes out the same on every machine.
+#[derive(Debug, Parser)]
+#[command(name = "bundle", version, max_term_width = 100, after_help = EXAMPLE)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const EXAMPLE: &str = "\
+Example:
+  bundle init --from config_model_bundle.yml   # adopt HiTMicTools' YAML
+  bundle build                                 # bundle.lock and model_collection_DATE.zip
+  bundle verify model_collection_DATE.zip --lock bundle.lock
+
+Exit status: 0 done; 1 the answer is no (stale, mismatch, damaged bundle); 2 the command could not run.";
+
+/// What every command takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Global {
+    /// Say only what is asked for, and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a project: a commented bundle.toml, or one made from a YAML config or a ZIP
+    Init(Init),
+    /// Resolve the config into the lockfile
+    Lock(Lock),
+    /// Bring the lockfile and the ZIP up to date, and print the ZIP's path
+    Build(Build),
+    /// Build under exactly the name given (HiTMicTools' old script)
+    Create(Create),
+    /// Build DIR/model_collection_DATE.zip (HiTMicTools' old script)
+    CreateMbundle(CreateMbundle),
+    /// Prove that a ZIP is what its lock says, and nothing else
+    Verify(Verify),
+    /// Show what a ZIP or a lockfile holds
+    Show(Show),
+    /// Extract a ZIP safely
+    Unpack(Unpack),
+    /// Look after the local cache
+    Cache(CacheArgs),
+    /// Print shell completions
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle init                                   # a commented bundle.toml to fill in
+  bundle init --from config_model_bundle.yml    # the same bundle as HiTMicTools' YAML
+  bundle init --from model_collection.zip -d rods   # unpack a ZIP into sources and a config")]
+pub struct Init {
+    /// A HiTMicTools YAML config, or a ZIP, to adopt
+    #[arg(long, value_name = "CONFIG.yml|BUNDLE.zip")]
+    pub from: Option<PathBuf>,
+    /// The folder to start the project in
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigArg {
+    /// The config; by default bundle.toml, bundle.yml or config_model_bundle.yml, here or in a folder above
+    #[arg(short, long, short_alias = 'i', visible_alias = "input", value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle lock
+  bundle lock --check            # for CI: exit status 1 and a list of changes if the lock is stale
+  bundle lock --from OLD.zip     # pin a ZIP that others made in OLD.lock")]
+pub struct Lock {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Write nothing; fail if the lock is stale
+    #[arg(long)]
+    pub check: bool,
+    /// Pin a ZIP that others made, in a lock beside it
+    #[arg(long, value_name = "OLD.zip", conflicts_with_all = ["config", "check"])]
+    pub from: Option<PathBuf>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle build
+  bundle build -i config.yml -o my.zip                 # my_20251218.zip, as `hitmictools bundle`
+  bundle build -i config.yml -o my.zip --no-auto-date  # my.zip
+  bundle build --locked                                # for CI: refuse a stale lock
+  bundle build --dry-run --explain                     # what would be done, and why")]
+pub struct Build {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The ZIP to write; the lock's date is put into its name
+    #[arg(short, long, value_name = "OUT.zip")]
+    pub output: Option<PathBuf>,
+    /// Refuse a lock that is not up to date, and write none
+    #[arg(long)]
+    pub locked: bool,
+    /// Leave the date out of the ZIP's name
+    #[arg(long)]
+    pub no_auto_date: bool,
+    /// Say for each file why it was or was not done again
+    #[arg(long)]
+    pub explain: bool,
+    /// Write nothing; say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Replace an output that is no bundle
+    #[arg(long)]
+    pub force: bool,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  bundle create -i config_model_bundle.yml -o model_collection_scsegm.zip")]
+pub struct Create {
+    /// The config
+    #[arg(short = 'i', long = "input", visible_alias = "config", value_name = "CONFIG")]
+    pub config: PathBuf,
+    /// The ZIP to write, under exactly this name
+    #[arg(short, long, value_name = "OUT.zip")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  bundle create-mbundle -i config_model_bundle.yml -d release")]
+pub struct CreateMbundle {
+    /// The config
+    #[arg(short = 'i', long = "input", visible_alias = "config", value_name = "CONFIG")]
+    pub config: PathBuf,
+    /// The folder of the ZIP
+    #[arg(short, long, value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle verify model_collection.zip --lock bundle.lock
+  bundle verify model_collection.zip --sha256 $(cut -c1-64 model_collection.zip.sha256)
+  bundle verify model_collection.zip    # against the lock inside it: self-consistent, origin unproven")]
+pub struct Verify {
+    /// The ZIP
+    pub bundle: PathBuf,
+    /// The lock that it must be what it says
+    #[arg(long, value_name = "LOCK")]
+    pub lock: Option<PathBuf>,
+    /// The SHA-256 digest that the file must have
+    #[arg(long, value_name = "HEX", value_parser = parse_sha256)]
+    pub sha256: Option<Sha256>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_sha256(text: &str) -> Result<Sha256, String> {
+    text.to_ascii_lowercase()
+        .parse()
+        .map_err(|error: crate::digest::ParseDigestError| error.to_string())
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  bundle show model_collection.zip\n  bundle show bundle.lock --json")]
+pub struct Show {
+    /// A ZIP or a lockfile
+    #[arg(value_name = "BUNDLE.zip|LOCK")]
+    pub path: PathBuf,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle unpack model_collection.zip -d rods
+  bundle unpack model_collection.zip -d rods --model bf_focus --model tracker")]
+pub struct Unpack {
+    /// The ZIP
+    pub bundle: PathBuf,
+    /// The folder to extract into; it is made if it is not there
+    #[arg(short, long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Extract only this model's files (again for more; `tracker` for its settings)
+    #[arg(long, value_name = "KEY", action = ArgAction::Append)]
+    pub model: Vec<String>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  bundle cache dir\n  bundle cache prune --max-size 100MB\n  bundle cache clear")]
+pub struct CacheArgs {
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Print where the cache is
+    #[command(after_help = "Example:\n  du -sh \"$(bundle cache dir)\"")]
+    Dir,
+    /// Remove what was used longest ago
+    #[command(after_help = "Example:\n  bundle cache prune --max-size 100MB")]
+    Prune {
+        /// How much may stay: bytes, or with kB, MB, GB, KiB, MiB, GiB
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        max_size: u64,
+        /// Report as JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove all of it
+    #[command(after_help = "Example:\n  bundle cache clear")]
+    Clear,
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits
+        .trim()
+        .parse()
+        .map_err(|_| format!("expected a whole number of bytes, found `{text}`"))?;
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" | "k" => 1000,
+        "mb" | "m" => 1_000_000,
+        "gb" | "g" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        other => return Err(format!("expected kB, MB, GB, KiB, MiB or GiB, found `{other}`")),
+    };
+    number
+        .checked_mul(unit)
+        .ok_or_else(|| format!("`{text}` is too large"))
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  bundle completions bash > ~/.local/share/bash-completion/completions/bundle")]
+pub struct Completions {
+    pub shell: clap_complete::Shell,
+}

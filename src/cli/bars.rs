@@ -1,0 +1,74 @@
+//! Progress on a terminal: one bar with bytes and rate; and the wish to stop, from Ctrl-C.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::progress::Progress;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Makes Ctrl-C and a polite kill stop the work at the next slice, so that temporary files are removed; a second
+/// one stops the program at once.
+pub fn catch_interrupts() {
+    // Without the handler the program still runs; it just leaves a temporary file when it is interrupted.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// Draws one bar at a time, on a terminal only.
+pub struct Bars {
+    visible: bool,
+    current: Mutex<Option<ProgressBar>>,
+}
+
+impl Bars {
+    pub fn new(visible: bool) -> Self {
+        Self {
+            visible,
+            current: Mutex::new(None),
+        }
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
+        self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Progress for Bars {
+    fn begin(&self, what: &str, bytes: u64) {
+        if !self.visible {
+            return;
+        }
+        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
+        let template = "{prefix:>10} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(what.to_owned());
+        *self.current() = Some(bar);
+    }
+
+    fn advance(&self, _file: &Path, bytes: u64) {
+        if self.visible
+            && let Some(bar) = self.current().as_ref()
+        {
+            bar.inc(bytes);
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = self.current().take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        INTERRUPTED.load(Ordering::Relaxed)
+    }
+}

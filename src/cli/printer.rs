@@ -1,0 +1,164 @@
+//! Where text goes: data to standard output, everything else to standard error, in colour where it is wanted.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use clap::builder::styling::{AnsiColor, Style};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+
+use super::args::{ColorWhen, Global};
+
+/// Prints what a command has to say.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    quiet: bool,
+    verbose: bool,
+    color_stdout: bool,
+    color_stderr: bool,
+}
+
+pub const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub const NOTE: Style = AnsiColor::Cyan.on_default().bold();
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+pub const DIM: Style = Style::new().dimmed();
+pub const BOLD: Style = Style::new().bold();
+
+impl Printer {
+    /// A printer that obeys the flags, `NO_COLOR`, and whether there is a terminal.
+    pub fn new(global: &Global) -> Self {
+        let allowed = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let wanted = |terminal: bool| match global.color {
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+            ColorWhen::Auto => terminal && allowed,
+        };
+        Self {
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color_stdout: wanted(io::stdout().is_terminal()),
+            color_stderr: wanted(io::stderr().is_terminal()),
+        }
+    }
+
+    /// Whether progress bars are wanted.
+    pub fn shows_progress(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Writes data to standard output.
+    ///
+    /// # Errors
+    /// Fails if standard output is closed.
+    pub fn out(&self, text: impl Display) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        write!(out, "{text}")?;
+        out.flush()
+    }
+
+    /// Writes `value` as JSON to standard output.
+    ///
+    /// # Errors
+    /// Fails if standard output is closed.
+    pub fn json(&self, value: &impl serde::Serialize) -> io::Result<()> {
+        self.out(format_args!("{}\n", serde_json::to_string_pretty(value)?))
+    }
+
+    /// `text` in a style for standard output.
+    pub fn styled(&self, style: Style, text: impl Display) -> String {
+        paint(self.color_stdout, style, text)
+    }
+
+    /// Says what was done, a verb in front.
+    pub fn status(&self, verb: &str, text: impl Display) {
+        if !self.quiet {
+            self.line(GOOD, verb, text);
+        }
+    }
+
+    /// Says more, if that is wanted.
+    pub fn detail(&self, verb: &str, text: impl Display) {
+        if self.verbose {
+            self.line(NOTE, verb, text);
+        }
+    }
+
+    /// Says that the answer is no.
+    pub fn refusal(&self, verb: &str, text: impl Display) {
+        self.line(BAD, verb, text);
+    }
+
+    fn line(&self, style: Style, verb: &str, text: impl Display) {
+        let verb = paint(self.color_stderr, style, format_args!("{verb:>10}"));
+        // A closed standard error is no reason to stop.
+        let _ = writeln!(io::stderr(), "{verb} {text}");
+    }
+
+    /// Writes further lines to standard error, indented under the last status.
+    pub fn note(&self, text: impl Display) {
+        let _ = writeln!(io::stderr(), "{:>10} {text}", "");
+    }
+
+    /// Renders an error.
+    pub fn error(&self, diagnostic: &dyn Diagnostic) {
+        self.render(diagnostic);
+    }
+
+    /// Renders a warning.
+    pub fn warning(&self, diagnostic: &dyn Diagnostic) {
+        if !self.quiet {
+            self.render(diagnostic);
+        }
+    }
+
+    fn render(&self, diagnostic: &dyn Diagnostic) {
+        let theme = if self.color_stderr {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let mut text = String::new();
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(100)
+            .with_links(false);
+        if handler.render_report(&mut text, diagnostic).is_err() {
+            text = format!("{diagnostic}\n");
+        }
+        let _ = write!(io::stderr(), "{text}");
+    }
+}
+
+fn paint(color: bool, style: Style, text: impl Display) -> String {
+    if color {
+        format!("{style}{text}{style:#}")
+    } else {
+        text.to_string()
+    }
+}
+
+/// A size as people read it: `393.2 kB`.
+pub fn human_size(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} B"),
+        _ => format!("{value:.1} {}", units[unit]),
+    }
+}
+
+/// `1 file`, `2 files`.
+pub fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}

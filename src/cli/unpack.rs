@@ -1,0 +1,32 @@
+//! `bundle unpack`.
+
+use super::args::Unpack;
+use super::printer::{count, human_size};
+use super::{Answer, Context, Failure, Json, Outcome, error};
+use crate::ops::unpack::{Options, unpack};
+
+pub fn run(args: Unpack, context: &Context) -> Outcome {
+    let options = Options {
+        bundle: args.bundle,
+        dir: args.dir,
+        models: args.model,
+    };
+    let report = unpack(&options, &context.progress).map_err(|failure| {
+        if failure.is_refusal() {
+            Failure::Refused(Box::new(failure))
+        } else {
+            error(failure)
+        }
+    })?;
+    let files = count(report.files.len(), "file");
+    let size = human_size(report.bytes);
+    let dir = report.dir.display();
+    context.printer.status("Unpacked", format_args!("{files}, {size}, into {dir}"));
+    for path in &report.files {
+        context.printer.detail("File", path);
+    }
+    if args.json {
+        context.printer.json(&Json::new("unpack", &report))?;
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,206 @@
+//! What differs between two locks, in the words of the config and of the ZIP.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::archive::BundlePath;
+use crate::digest::Digest;
+use crate::value::{Map, Value};
+
+use super::{Layout, LockedModel, Lockfile};
+
+/// One difference between an old lock and a new one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    FileAdded { path: BundlePath, new: Digest },
+    FileRemoved { path: BundlePath, old: Digest },
+    FileChanged { path: BundlePath, old: Digest, new: Digest },
+    /// The same bytes come from another file.
+    SourceRenamed { path: BundlePath, old: Option<String>, new: Option<String> },
+    ModelAdded { model: String },
+    ModelRemoved { model: String },
+    /// A key of the config, dotted.
+    Setting { key: String, old: Option<Value>, new: Option<Value> },
+    /// The models, or the keys of a table, stand in another order.
+    Order { key: String },
+}
+
+impl Lockfile {
+    /// What changes from `self` to `new`, `[archive]` left aside; empty if and only if they have the
+    /// same content. `config.yml` is not listed where only what is named anyway changes it.
+    pub fn changes(&self, new: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.head_changes(new, &mut changes);
+        self.model_changes(new, &mut changes);
+        let explained = !changes.is_empty();
+        self.file_changes(new, explained, &mut changes);
+        changes
+    }
+
+    fn head_changes(&self, new: &Self, changes: &mut Vec<Change>) {
+        let text = |value: Option<String>| value.map(Value::String);
+        let layout = |lock: &Self| match lock.layout {
+            Layout::Canonical => Value::Int(1),
+            Layout::Foreign => Value::String("foreign".to_owned()),
+        };
+        let created = |lock: &Self| text(lock.created.map(|created| created.to_string()));
+        setting(changes, "layout", Some(layout(self)), Some(layout(new)));
+        setting(
+            changes,
+            "config",
+            text(Some(self.config.clone())),
+            text(Some(new.config.clone())),
+        );
+        setting(changes, "bundle.created", created(self), created(new));
+        map_changes(changes, "bundle.about", &self.about, &new.about);
+    }
+
+    fn model_changes(&self, new: &Self, changes: &mut Vec<Change>) {
+        for (key, old_model) in &self.models {
+            match new.models.get(key) {
+                Some(new_model) => one_model(changes, key, old_model, new_model),
+                None => changes.push(Change::ModelRemoved { model: key.clone() }),
+            }
+        }
+        for key in new.models.keys() {
+            if !self.models.contains_key(key) {
+                changes.push(Change::ModelAdded { model: key.clone() });
+            }
+        }
+        let kept_old = self.models.keys().filter(|key| new.models.contains_key(*key));
+        let kept_new = new.models.keys().filter(|key| self.models.contains_key(*key));
+        if !kept_old.eq(kept_new) {
+            changes.push(Change::Order {
+                key: "models".to_owned(),
+            });
+        }
+    }
+
+    fn file_changes(&self, new: &Self, explained: bool, changes: &mut Vec<Change>) {
+        let old_files: HashMap<_, _> = self.files.iter().map(|file| (&file.path, file)).collect();
+        let new_files: HashMap<_, _> = new.files.iter().map(|file| (&file.path, file)).collect();
+        for old in &self.files {
+            let path = old.path.clone();
+            let Some(new) = new_files.get(&path) else {
+                let old = old.contents.blake3;
+                changes.push(Change::FileRemoved { path, old });
+                continue;
+            };
+            let is_derived = path.as_str() == "config.yml";
+            if old.contents != new.contents && !(is_derived && explained) {
+                let (old, new) = (old.contents.blake3, new.contents.blake3);
+                changes.push(Change::FileChanged { path, old, new });
+            } else if old.source != new.source {
+                let (old, new) = (old.source.clone(), new.source.clone());
+                changes.push(Change::SourceRenamed { path, old, new });
+            }
+        }
+        for file in &new.files {
+            if !old_files.contains_key(&file.path) {
+                let (path, new) = (file.path.clone(), file.contents.blake3);
+                changes.push(Change::FileAdded { path, new });
+            }
+        }
+    }
+}
+
+fn one_model(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &LockedModel) {
+    let empty = Map::new();
+    for (name, old, new) in [
+        ("weights", &old.weights, &new.weights),
+        ("metadata", &old.metadata, &new.metadata),
+    ] {
+        let text = |path: &Option<BundlePath>| path.as_ref().map(|path| Value::String(path.to_string()));
+        setting(changes, &format!("{key}.{name}"), text(old), text(new));
+    }
+    for (name, old, new) in [
+        ("inferer_args", &old.inferer_args, &new.inferer_args),
+        ("model_args", &old.model_args, &new.model_args),
+    ] {
+        let key = format!("{key}.{name}");
+        if old.is_some() != new.is_some() {
+            let whole = |map: &Option<Map>| map.clone().map(Value::Map);
+            setting(changes, &key, whole(old), whole(new));
+        } else {
+            let (old, new) = (old.as_ref(), new.as_ref());
+            map_changes(changes, &key, old.unwrap_or(&empty), new.unwrap_or(&empty));
+        }
+    }
+    let globals = |model: &LockedModel| {
+        let names = model.allow_globals.iter().cloned();
+        (!model.allow_globals.is_empty()).then(|| Value::List(names.map(Value::String).collect()))
+    };
+    setting(changes, &format!("{key}.allow_globals"), globals(old), globals(new));
+    let tolerances = |model: &LockedModel| {
+        let test = model.test.as_ref();
+        test.map(|test| test.tolerances.clone()).unwrap_or_default()
+    };
+    map_changes(changes, &format!("{key}.test"), &tolerances(old), &tolerances(new));
+}
+
+fn map_changes(changes: &mut Vec<Change>, prefix: &str, old: &Map, new: &Map) {
+    for (key, old_item) in old {
+        let name = format!("{prefix}.{key}");
+        match (old_item, new.get(key)) {
+            (Value::Map(old), Some(Value::Map(new))) => map_changes(changes, &name, old, new),
+            (old, new) => setting(changes, &name, Some(old.clone()), new.cloned()),
+        }
+    }
+    for (key, item) in new {
+        if !old.contains_key(key) {
+            setting(changes, &format!("{prefix}.{key}"), None, Some(item.clone()));
+        }
+    }
+    let kept_old = old.keys().filter(|key| new.contains_key(*key));
+    let kept_new = new.keys().filter(|key| old.contains_key(*key));
+    if !kept_old.eq(kept_new) {
+        changes.push(Change::Order {
+            key: prefix.to_owned(),
+        });
+    }
+}
+
+fn setting(changes: &mut Vec<Change>, key: &str, old: Option<Value>, new: Option<Value>) {
+    let same = match (&old, &new) {
+        (Some(old), Some(new)) => super::same_value(old, new),
+        (None, None) => true,
+        _ => false,
+    };
+    if !same {
+        changes.push(Change::Setting {
+            key: key.to_owned(),
+            old,
+            new,
+        });
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |digest: &Digest| digest.to_string()[..12].to_owned();
+        match self {
+            Self::FileAdded { path, new } => write!(f, "{path}: new file, {}", short(new)),
+            Self::FileRemoved { path, old } => write!(f, "{path}: removed, was {}", short(old)),
+            Self::FileChanged { path, old, new } => {
+                write!(f, "{path}: content changed, {} -> {}", short(old), short(new))
+            }
+            Self::SourceRenamed { path, old, new } => {
+                let name = |source: &Option<String>| source.clone().unwrap_or("none".to_owned());
+                write!(f, "{path}: comes from {}, was {}", name(new), name(old))
+            }
+            Self::ModelAdded { model } => write!(f, "{model}: new model"),
+            Self::ModelRemoved { model } => write!(f, "{model}: model removed"),
+            Self::Setting { key, old, new } => {
+                let text = |value: &Option<Value>| match value {
+                    Some(value) => super::render::value(value),
+                    None => "not set".to_owned(),
+                };
+                write!(f, "{key}: {} -> {}", text(old), text(new))
+            }
+            Self::Order { key } => write!(f, "{key}: other order"),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What the program does: one straight-line function each, from options to a report. They never print and never
+//! call one another.
+
+pub mod build;
+pub mod cache;
+pub mod init;
+pub mod lock;
+pub mod pin;
+pub mod show;
+pub mod unpack;
+pub mod verify;

@@ -1,0 +1,155 @@
+//! The lock: the real one comes back byte for byte; every other text is refused in its own words.
+
+use std::fs;
+
+use insta::assert_snapshot;
+use model_bundle::lockfile::Lockfile;
+
+use crate::session::{RODS, Session};
+
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bundle.lock.example");
+
+#[test]
+fn the_example_lock_is_parsed_and_rewritten_byte_for_byte() {
+    let bytes = fs::read(EXAMPLE).unwrap();
+    let lock = Lockfile::parse(&bytes).unwrap();
+    assert_eq!(lock.render().as_bytes(), bytes);
+    assert_eq!(bytes, fs::read(format!("{RODS}/bundle.lock")).unwrap());
+    assert_eq!(lock.models.len(), 7);
+    assert!(lock.archive.is_some());
+    let inner = lock.inner();
+    assert_eq!(Lockfile::parse(inner.render().as_bytes()).unwrap(), inner);
+    assert!(lock.changes(&lock).is_empty());
+}
+
+#[test]
+fn crlf_is_not_content() {
+    let text = fs::read_to_string(EXAMPLE).unwrap();
+    let lock = Lockfile::parse(text.replace('\n', "\r\n").as_bytes()).unwrap();
+    assert_eq!(lock.render(), text);
+}
+
+/// Each kind of damage, its own message.
+#[test]
+fn a_damaged_lock_is_refused_in_its_own_words() {
+    let good = fs::read_to_string(EXAMPLE).unwrap();
+    let edit = |old: &str, new: &str| {
+        assert!(good.contains(old), "{old}");
+        good.replacen(old, new, 1)
+    };
+    let digest = good.split("blake3 = \"").nth(1).unwrap()[..64].to_owned();
+    let cases = [
+        ("empty", String::new()),
+        ("another file", "[package]\nname = \"x\"\n".to_owned()),
+        ("newer", edit("version = 1", "version = 2")),
+        ("conflict", edit("layout = 1\n", "<<<<<<< HEAD\nlayout = 1\n=======\nlayout = 2\n>>>>>>> b\n")),
+        ("cut in a line", good[..good.len() - 20].to_owned()),
+        ("cut before the last newline", good[..good.len() - 1].to_owned()),
+        ("cut between blocks", good[..good.rfind("[[file]]").unwrap()].to_owned()),
+        ("a comment", edit("layout = 1\n", "layout = 1 # ours\n")),
+        ("other spacing", edit("layout = 1", "layout=1")),
+        ("other layout", edit("layout = 1", "layout = 2")),
+        ("unknown key", edit("layout = 1\n", "layout = 1\nextra = true\n")),
+        ("no order", edit("order = [\"bf_focus\", ", "order = [")),
+        ("bad digest", edit(&digest, &digest[1..])),
+        ("upper case", edit(&digest, &digest.to_uppercase())),
+        ("bad path", edit("path = \"config.yml\"", "path = \"../config.yml\"")),
+        ("file twice", edit("path = \"config_tracker.yml\"", "path = \"config.yml\"")),
+        ("lists itself", edit("path = \"config_tracker.yml\"", "path = \"bundle.lock\"")),
+        ("bad date", edit("created = \"2", "created = \"x2")),
+        ("negative size", edit("size = ", "size = -")),
+        ("model without file", edit("weights = \"models/", "weights = \"models/x")),
+    ];
+    let mut table = String::new();
+    for (name, text) in cases {
+        let error = Lockfile::parse(text.as_bytes()).expect_err(name);
+        table += &format!("{name}\n    {error}\n    help: {}\n", error.help());
+    }
+    assert_snapshot!(table);
+}
+
+#[test]
+fn no_text_near_the_example_panics_or_is_taken_for_another_lock() {
+    let good = fs::read(EXAMPLE).unwrap();
+    for index in 0..good.len() {
+        let mut bytes = good.clone();
+        bytes[index] ^= 1 << (index % 7);
+        if let Ok(lock) = Lockfile::parse(&bytes) {
+            assert_eq!(lock.render().as_bytes(), bytes, "byte {index}");
+        }
+    }
+}
+
+#[test]
+fn a_lock_of_another_config_is_refused() {
+    let session = Session::small(10);
+    session.bundle(&["lock"]).ends(0);
+    fs::rename(session.path("bundle.toml"), session.path("x.toml")).unwrap();
+    fs::rename(session.path("bundle.lock"), session.path("x.lock")).unwrap();
+    let run = session.bundle(&["lock", "-c", "x.toml"]).ends(2);
+    assert_snapshot!(run.stderr);
+}
+
+#[test]
+fn an_unchanged_project_leaves_the_lock_untouched() {
+    let session = Session::rods();
+    session.bundle(&["lock"]).ends(0);
+    let before = fs::metadata(session.path("bundle.lock")).unwrap().modified().unwrap();
+    let text = session.text("bundle.lock");
+    session.bundle(&["lock"]).ends(0);
+    session.bundle(&["lock", "--check"]).ends(0);
+    // The date that CI sets is for new content.
+    let mut command = session.command(&["lock", "--check"]);
+    command.env("SOURCE_DATE_EPOCH", "1000000000");
+    crate::session::Run::of(&mut command).ends(0);
+    assert_eq!(session.text("bundle.lock"), text);
+    let after = fs::metadata(session.path("bundle.lock")).unwrap().modified().unwrap();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn the_date_is_the_pin_then_source_date_epoch() {
+    let session = Session::small(10);
+    let mut command = session.command(&["lock"]);
+    command.env("SOURCE_DATE_EPOCH", "1766071842");
+    crate::session::Run::of(&mut command).ends(0);
+    assert!(session.text("bundle.lock").contains("created = \"2025-12-18 15:30:42\""));
+
+    session.edit("bundle.toml", "auto_date = false", "auto_date = false\ncreated = \"2024-01-02 03:04:05\"");
+    let run = session.bundle(&["lock", "--check"]).ends(1);
+    assert!(run.stderr.contains("bundle.created"), "{}", run.stderr);
+    let mut command = session.command(&["lock"]);
+    command.env("SOURCE_DATE_EPOCH", "1766071842");
+    crate::session::Run::of(&mut command).ends(0);
+    assert!(session.text("bundle.lock").contains("created = \"2024-01-02 03:04:05\""));
+
+    let mut command = session.command(&["lock"]);
+    command.env("SOURCE_DATE_EPOCH", "soon");
+    assert_snapshot!(crate::session::Run::of(&mut command).ends(2).stderr);
+}
+
+/// A stale lock: exit status 1, every change named, nothing written.
+#[test]
+fn check_names_every_change_and_writes_nothing() {
+    let session = Session::rods();
+    session.write("models/pi_model_20251218.pkl", "first");
+    let mut command = session.command(&["lock"]);
+    command.env("SOURCE_DATE_EPOCH", "1766071842");
+    crate::session::Run::of(&mut command).ends(0);
+    let lock = session.text("bundle.lock");
+
+    session.write("models/pi_model_20251218.pkl", "second");
+    session.edit("bundle.toml", "score_threshold = 0.3", "score_threshold = 0.35");
+    session.edit("bundle.toml", "mask_threshold = 0.5\n", "");
+    session.edit("bundle.toml", "version = \"1.0\"", "version = \"1.1\"");
+    let before = session.names(".");
+    let run = session.bundle(&["lock", "--check"]).ends(1);
+    assert_snapshot!(run.stderr);
+    let run = session.bundle(&["build", "--locked"]).ends(1);
+    assert_snapshot!("build_locked_stale", run.stderr);
+    assert_eq!(session.names("."), before);
+    assert_eq!(session.text("bundle.lock"), lock);
+
+    session.bundle(&["lock"]).ends(0);
+    session.bundle(&["lock", "--check"]).ends(0);
+}
