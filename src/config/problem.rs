@@ -1,0 +1,171 @@
+//! What is wrong with a config: every complaint with its place, what was expected and found, and a next step.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
+
+/// A stretch of a source text, in bytes.
+pub type Span = Range<usize>;
+
+/// A text that problems point into, with the name of its file.
+pub type Source = NamedSource<Arc<str>>;
+
+/// One error or warning, with its places in a source text.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    message: String,
+    labels: Vec<LabeledSpan>,
+    help: Option<String>,
+    severity: Severity,
+    source: Source,
+}
+
+/// Something that the config does and probably should not.
+pub type Warning = Problem;
+
+impl Problem {
+    pub(super) fn error(source: &Source, message: impl Into<String>) -> Self {
+        Self::new(source, Severity::Error, message.into())
+    }
+
+    pub(super) fn warning(source: &Source, message: impl Into<String>) -> Self {
+        Self::new(source, Severity::Warning, message.into())
+    }
+
+    fn new(source: &Source, severity: Severity, message: String) -> Self {
+        Self {
+            message,
+            labels: Vec::new(),
+            help: None,
+            severity,
+            source: source.clone(),
+        }
+    }
+
+    pub(super) fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
+        let text = Some(text.into()).filter(|text| !text.is_empty());
+        let label = LabeledSpan::new_with_span(text, span.clone());
+        self.labels.push(label);
+        self
+    }
+
+    pub(super) fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    pub(super) fn set_help(&mut self, text: impl Into<String>) {
+        self.help = Some(text.into());
+    }
+
+    /// Whether the problem is in this text, and not in a file that it names.
+    pub(super) fn is_in(&self, source: &Source) -> bool {
+        Arc::ptr_eq(self.source.inner(), source.inner())
+    }
+
+    /// What is wrong, in one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where in its file it is wrong, in bytes; the first place is the one to look at.
+    pub fn spans(&self) -> impl Iterator<Item = Span> {
+        self.labels
+            .iter()
+            .map(|label| label.offset()..label.offset() + label.len())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn severity(&self) -> Option<Severity> {
+        Some(self.severity)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as _)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}
+
+/// Why a config could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the config `{}`", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the config `{}` has {size} bytes; at most {limit} are read", path.display())]
+    TooLarge {
+        path: PathBuf,
+        size: u64,
+        limit: u64,
+    },
+    #[error("the config `{}` is not UTF-8: byte {offset} (line {line}) begins no character", path.display())]
+    NotUtf8 {
+        path: PathBuf,
+        offset: usize,
+        line: usize,
+    },
+    #[error("the config `{}` is neither TOML nor YAML", path.display())]
+    UnknownSyntax { path: PathBuf },
+    /// Everything that is wrong with the file, in the order of its text.
+    #[error("{}", summary(path, problems))]
+    Invalid {
+        path: PathBuf,
+        problems: Vec<Problem>,
+        warnings: Vec<Warning>,
+    },
+}
+
+fn summary(path: &std::path::Path, problems: &[Problem]) -> String {
+    let path = path.display();
+    match problems {
+        [_] => format!("`{path}` has an error"),
+        _ => format!("`{path}` has {} errors", problems.len()),
+    }
+}
+
+impl Diagnostic for ConfigError {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let help = match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "`bundle init` writes a config to start from; `-c CONFIG` names another"
+            }
+            Self::NotUtf8 { .. } => "save the file as UTF-8",
+            Self::UnknownSyntax { .. } => "name it `.toml`, `.yml` or `.yaml`",
+            Self::TooLarge { .. } => "is this the config, or a model?",
+            _ => return None,
+        };
+        Some(Box::new(help))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        match self {
+            Self::Invalid { problems, .. } => {
+                Some(Box::new(problems.iter().map(|x| x as &dyn Diagnostic)))
+            }
+            _ => None,
+        }
+    }
+}

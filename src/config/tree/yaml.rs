@@ -1,0 +1,298 @@
+//! YAML to nodes, with PyYAML's reading in mind: what it would read differently is an error.
+
+use std::collections::HashMap;
+
+use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle};
+
+use super::{
+    Data, Entry, MAX_DEPTH, MAX_NODES, Node, duplicate, int_too_large, too_deep, too_large,
+};
+use crate::config::problem::{Problem, Source, Span};
+use crate::value::Key;
+use crate::yaml::{self, Plain};
+
+pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node> {
+    let mut reader = Reader {
+        source,
+        problems,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        documents: 0,
+        nodes: 0,
+    };
+    let options = granit_parser::options! {
+        emit_comments: false,
+        // As PyYAML does.
+        block_scalar_eof_without_line_feed: true,
+    };
+    let text: &str = source.inner();
+    for step in Parser::new_from_str_with_options(text, options) {
+        let finished = match step {
+            Ok((event, span)) => reader.event(event, span.byte_range().unwrap_or(0..0)),
+            Err(error) => {
+                let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
+                let problem =
+                    Problem::error(source, "this is not valid YAML").label(&(at..at), error.info());
+                Err(problem)
+            }
+        };
+        if let Err(problem) = finished {
+            reader.problems.push(problem);
+            return None;
+        }
+    }
+    let end = text.len();
+    Some(reader.root.unwrap_or(Node {
+        data: Data::Map(Vec::new()),
+        span: end..end,
+    }))
+}
+
+/// A list or map whose end has not come yet.
+struct Open {
+    data: Data,
+    /// The key that waits for its value; `None` inside: an invalid key.
+    key: Option<(Option<Key>, Span)>,
+    /// The keys so far, and where they stand.
+    seen: HashMap<Key, Span>,
+    anchor: usize,
+    start: usize,
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+    problems: &'a mut Vec<Problem>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Node>,
+    root: Option<Node>,
+    documents: usize,
+    nodes: usize,
+}
+
+impl Reader<'_> {
+    /// Takes one event in; fails on what ends the reading.
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    let problem = Problem::error(self.source, "a config is one YAML document")
+                        .label(&span, "a second one begins here")
+                        .help("remove this line, or put the documents into files of their own");
+                    return Err(problem);
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span);
+                let plain = style == ScalarStyle::Plain;
+                if self.awaits_key() {
+                    let key = self.key(&text, plain, &span);
+                    self.expect_value(key, span);
+                } else {
+                    let data = self.scalar(&text, plain, &span);
+                    self.finish(Node { data, span }, anchor)?;
+                }
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span);
+                self.begin(Data::List(Vec::new()), anchor, span)?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.refuse_tag(tag.is_some(), &span);
+                self.begin(Data::Map(Vec::new()), anchor, span)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(open) = self.open.pop() {
+                    let span = open.start..span.end.max(open.start);
+                    let data = open.data;
+                    self.finish(Node { data, span }, open.anchor)?;
+                }
+            }
+            Event::Alias(id) => self.alias(id, span)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn refuse_tag(&mut self, tagged: bool, span: &Span) {
+        if tagged {
+            let problem = Problem::error(self.source, "tags are not supported")
+                .label(span, "this value has a tag (`!...`)")
+                .help("remove the tag; quote the value if it is text");
+            self.problems.push(problem);
+        }
+    }
+
+    fn awaits_key(&self) -> bool {
+        matches!(
+            self.open.last(),
+            Some(Open {
+                data: Data::Map(_),
+                key: None,
+                ..
+            })
+        )
+    }
+
+    fn expect_value(&mut self, key: Option<Key>, span: Span) {
+        if let Some(open) = self.open.last_mut() {
+            open.key = Some((key, span));
+        }
+    }
+
+    fn begin(&mut self, data: Data, anchor: usize, span: Span) -> Result<(), Problem> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(too_deep(self.source, &span));
+        }
+        if self.awaits_key() {
+            let problem = Problem::error(self.source, "a key is a text or an integer")
+                .label(&span, "expected a key, found a list or table");
+            return Err(problem);
+        }
+        let start = span.start;
+        self.open.push(Open {
+            data,
+            key: None,
+            seen: HashMap::new(),
+            anchor,
+            start,
+        });
+        Ok(())
+    }
+
+    /// Puts a complete node where it belongs.
+    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(too_large(self.source, &node.span));
+        }
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open {
+                data: Data::List(items),
+                ..
+            }) => items.push(node),
+            Some(Open {
+                data: Data::Map(entries),
+                key,
+                seen,
+                ..
+            }) => {
+                if let Some((Some(key), key_span)) = key.take() {
+                    if let Some(first) = seen.get(&key) {
+                        let name = key.to_string();
+                        self.problems
+                            .push(duplicate(self.source, &name, first, &key_span));
+                        return Ok(());
+                    }
+                    seen.insert(key.clone(), key_span.clone());
+                    entries.push(Entry {
+                        key,
+                        key_span,
+                        value: node,
+                    });
+                }
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<(), Problem> {
+        if self.awaits_key() {
+            let problem = Problem::error(self.source, "a key is a text or an integer")
+                .label(&span, "expected a key, found an alias");
+            return Err(problem);
+        }
+        let Some(node) = self.anchors.get(&id).cloned() else {
+            let problem = Problem::error(self.source, "the alias stands inside its own anchor")
+                .label(&span, "a value cannot hold itself");
+            return Err(problem);
+        };
+        if self.open.len() + depth(&node) > MAX_DEPTH {
+            return Err(too_deep(self.source, &span));
+        }
+        self.nodes += count(&node);
+        self.finish(node, 0)
+    }
+
+    fn key(&mut self, text: &str, plain: bool, span: &Span) -> Option<Key> {
+        if !plain {
+            return Some(Key::String(text.to_owned()));
+        }
+        if text == "<<" {
+            let problem = Problem::error(self.source, "merge keys are not supported")
+                .label(span, "`<<` merges another table into this one")
+                .help("write the keys out; a whole value can be repeated with `&name` and `*name`");
+            self.problems.push(problem);
+            return None;
+        }
+        match self.scalar(text, plain, span) {
+            Data::String(text) => Some(Key::String(text)),
+            Data::Int(number) => Some(Key::Int(number)),
+            Data::Invalid => None,
+            other => {
+                let found = Node {
+                    data: other,
+                    span: span.clone(),
+                };
+                let problem = Problem::error(self.source, "a key is a text or an integer")
+                    .label(span, format!("found {}", found.describe()))
+                    .help(format!("quote it: \"{text}\""));
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn scalar(&mut self, text: &str, plain: bool, span: &Span) -> Data {
+        if !plain {
+            return Data::String(text.to_owned());
+        }
+        if let Some(ambiguity) = yaml::ambiguity(text) {
+            let message = format!("`{text}` means different things to different versions of YAML");
+            let readings = format!(
+                "{} to PyYAML, which HiTMicTools uses; {} to YAML 1.2",
+                ambiguity.pyyaml, ambiguity.core
+            );
+            let problem = Problem::error(self.source, message)
+                .label(span, readings)
+                .help(ambiguity.advice(text));
+            self.problems.push(problem);
+            return Data::Invalid;
+        }
+        match yaml::core_schema(text) {
+            Plain::Null => Data::Null,
+            Plain::Bool(x) => Data::Bool(x),
+            Plain::Int(Some(x)) => Data::Int(x),
+            Plain::Int(None) => {
+                self.problems.push(int_too_large(self.source, span));
+                Data::Invalid
+            }
+            Plain::Float(x) => Data::Float(x),
+            Plain::String | Plain::Timestamp | Plain::Special => Data::String(text.to_owned()),
+        }
+    }
+}
+
+/// How many nodes a tree has.
+fn count(node: &Node) -> usize {
+    1 + match &node.data {
+        Data::List(items) => items.iter().map(count).sum(),
+        Data::Map(entries) => entries.iter().map(|entry| count(&entry.value)).sum(),
+        _ => 0,
+    }
+}
+
+/// How many levels a tree has.
+fn depth(node: &Node) -> usize {
+    1 + match &node.data {
+        Data::List(items) => items.iter().map(depth).max().unwrap_or(0),
+        Data::Map(entries) => entries.iter().map(|x| depth(&x.value)).max().unwrap_or(0),
+        _ => 0,
+    }
+}

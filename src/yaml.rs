@@ -1,1 +1,0 @@
-//! YAML as PyYAML reads it.

@@ -1,1 +1,0 @@
-//! Configs, good and bad.
