@@ -7,7 +7,7 @@ use crate::archive::{Archive, ArchiveEntry, BundlePath, ReadError};
 use crate::config::read_bundle_config;
 use crate::lockfile::{INNER_NAME, Layout, LockedFile, LockedModel, Lockfile};
 use crate::packed::{CONFIG_NAME, TRACKER_NAME};
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::value::{Key, Map, Value};
 
 /// No `config.yml` is larger than this.
@@ -53,7 +53,11 @@ pub enum AdoptError {
 ///
 /// # Errors
 /// Fails if it holds no readable `config.yml`, or an entry is damaged.
-pub fn adopt(archive: &Archive, name: &str, progress: &dyn Progress) -> Result<Adopted, AdoptError> {
+pub fn adopt(
+    archive: &Archive,
+    name: &str,
+    progress: &dyn Progress,
+) -> Result<Adopted, AdoptError> {
     let config = archive.entry(CONFIG_NAME).ok_or(AdoptError::NoConfig)?;
     let config = archive.read(config, MAX_CONFIG)?;
     let config = read_bundle_config(&config).map_err(|message| AdoptError::Config { message })?;
@@ -71,7 +75,7 @@ pub fn adopt(archive: &Archive, name: &str, progress: &dyn Progress) -> Result<A
         }
     }
     let files = files(archive, progress)?;
-    note_files(archive, &files, &models, &mut notes)?;
+    note_files(archive, &files, &models, &mut notes);
     let metadata = config.get(&Key::from("_bundle_metadata"));
     let lock = Lockfile {
         layout: Layout::Foreign,
@@ -94,7 +98,9 @@ fn created(metadata: Option<&Value>, notes: &mut Vec<Note>) -> Option<crate::cre
     };
     let created = text.parse().ok();
     if created.is_none() {
-        notes.push(Note::Date { found: text.clone() });
+        notes.push(Note::Date {
+            found: text.clone(),
+        });
     }
     created
 }
@@ -142,10 +148,16 @@ fn note_files(
     files: &[LockedFile],
     models: &IndexMap<String, LockedModel>,
     notes: &mut Vec<Note>,
-) -> Result<(), ReadError> {
+) {
     let mut known: Vec<&str> = vec![CONFIG_NAME, TRACKER_NAME, INNER_NAME];
     for model in models.values() {
-        known.extend(model.weights.iter().chain(&model.metadata).map(BundlePath::as_str));
+        known.extend(
+            model
+                .weights
+                .iter()
+                .chain(&model.metadata)
+                .map(BundlePath::as_str),
+        );
     }
     for file in files {
         let path = file.path.clone();
@@ -153,17 +165,30 @@ fn note_files(
             notes.push(Note::Stray { path });
         } else if let Some(entry) = archive.entry(path.as_str())
             && path.as_str().ends_with(".pth")
-            && begins_as_onnx(&head(archive, entry)?)
+            && begins_as_onnx(&head(archive, entry))
         {
             notes.push(Note::OnnxNamedPth { path });
         }
     }
-    Ok(())
 }
 
-/// The first bytes of an entry.
-fn head(archive: &Archive, entry: &ArchiveEntry) -> Result<Vec<u8>, ReadError> {
-    archive.read_head(entry, 16)
+/// The first bytes of an entry; fewer if it is shorter or damaged.
+fn head(archive: &Archive, entry: &ArchiveEntry) -> Vec<u8> {
+    /// Takes a few bytes and refuses the rest, so that no more is read.
+    struct Head(Vec<u8>);
+    impl std::io::Write for Head {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let room = 16 - self.0.len();
+            self.0.extend(bytes.iter().take(room));
+            Ok(bytes.len().min(room))
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut head = Head(Vec::new());
+    let _ = archive.copy_to(entry, &mut head, &Silent);
+    head.0
 }
 
 /// Whether bytes begin as an ONNX model does: a protobuf `ModelProto` whose first field is `ir_version` (field 1, a small

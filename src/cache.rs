@@ -236,7 +236,12 @@ impl Cache {
     pub fn take_turn(&self, project: &Path) -> Option<fs::File> {
         let path = self.records_path(project).with_extension("lock");
         let mut options = fs::File::options();
-        let file = options.create(true).truncate(false).write(true).open(path).ok()?;
+        let file = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .ok()?;
         file.lock().ok()?;
         Some(file)
     }

@@ -32,7 +32,7 @@ pub struct Sha256([u8; 32]);
 pub struct Crc32(pub u32);
 
 /// What a run of bytes is: its length and both checksums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Contents {
     pub size: u64,
     pub crc32: Crc32,

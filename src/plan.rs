@@ -54,7 +54,9 @@ pub enum Output {
     NotAsked,
     Missing,
     /// A file of this size that was not read, because nothing was to be learnt from it.
-    Unread { size: u64 },
+    Unread {
+        size: u64,
+    },
     /// A file that was read now, or that a trusted record describes.
     Known {
         archive: ArchivePin,
@@ -111,7 +113,10 @@ pub enum FileReason {
     Unchanged,
     /// It was not in the lock.
     New,
-    ContentChanged { old: Digest, new: Digest },
+    ContentChanged {
+        old: Digest,
+        new: Digest,
+    },
     /// Read, because its stamp changed; the content did not.
     Touched,
     /// Read, because nothing was known of it; the content is that of the lock.
@@ -119,7 +124,9 @@ pub enum FileReason {
     /// Read, because it had changed just before it was recorded; the content is that of the lock.
     RecordUnsettled,
     /// Generated, and different because these keys of the config are.
-    ArgumentsChanged { keys: Vec<String> },
+    ArgumentsChanged {
+        keys: Vec<String>,
+    },
     /// In the lock, and no longer in the config.
     Removed,
 }
@@ -134,7 +141,11 @@ pub enum OutputPlan {
     /// To be built: it holds another content than the lock.
     ContentChanged,
     /// To be built: it is not what was built from the lock.
-    Altered { expected: ArchivePin, found_size: u64, found_sha256: Option<Sha256> },
+    Altered {
+        expected: ArchivePin,
+        found_size: u64,
+        found_sha256: Option<Sha256>,
+    },
     /// To be built: nobody knows what it was built from.
     RecordMissing,
 }
@@ -224,10 +235,14 @@ fn output(known: &Knowledge, lock: &LockPlan) -> Option<OutputPlan> {
         Output::NotAsked => return None,
         Output::Missing => return Some(OutputPlan::Missing),
         Output::Unread { size } => (size, None, None),
-        Output::Known { archive, built_from } => (archive.size, Some(archive.sha256), built_from),
+        Output::Known {
+            archive,
+            built_from,
+        } => (archive.size, Some(archive.sha256), built_from),
     };
-    let is_pinned =
-        |pin: ArchivePin| pin.size == found_size && found_sha256.is_some_and(|sha256| sha256 == pin.sha256);
+    let is_pinned = |pin: ArchivePin| {
+        pin.size == found_size && found_sha256.is_some_and(|sha256| sha256 == pin.sha256)
+    };
     let built_from_this = built_from.map(|digest| digest == known.new.inner_digest());
     Some(match (known.new.archive, built_from_this) {
         (Some(pin), _) if is_pinned(pin) => OutputPlan::UpToDate,

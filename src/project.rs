@@ -107,7 +107,13 @@ impl Project {
     pub fn resolve(&mut self, progress: &dyn Progress) -> Result<Resolved, ResolveError> {
         let mut records = std::mem::take(&mut self.records);
         let clock = || self.clock(&[]);
-        let resolved = resolve(&self.config, self.lock.as_ref(), &mut records, &clock, progress);
+        let resolved = resolve(
+            &self.config,
+            self.lock.as_ref(),
+            &mut records,
+            &clock,
+            progress,
+        );
         self.records = records;
         // What was learnt is kept whatever becomes of the rest.
         self.remember();

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use rayon::prelude::*;
 
-use crate::archive::{self, BundlePath, Entry};
+use crate::archive::{self, BadName, BundlePath, Entry};
 use crate::cache::{Clock, Record, Records, Stamp};
 use crate::config::{Config, Model, SourceFile};
 use crate::created::Created;
@@ -41,6 +42,8 @@ pub enum ResolveError {
     Changed { path: PathBuf },
     #[error("{SOURCE_DATE_EPOCH} is `{found}`; expected a number of seconds since 1970")]
     Epoch { found: String },
+    #[error("no file of a bundle can be named so: {0}")]
+    Name(#[from] BadName),
     #[error("interrupted")]
     Interrupted,
 }
@@ -51,6 +54,7 @@ impl miette::Diagnostic for ResolveError {
             Self::Read { .. } => "check that the file is there and readable",
             Self::Changed { .. } => "wait until whatever writes it has finished, then run again",
             Self::Epoch { .. } => "unset it, or set it to the output of `git log -1 --format=%ct`",
+            Self::Name(_) => "rename the file, or give the model another `bundle_name`",
             Self::Interrupted => return None,
         };
         Some(Box::new(help))
@@ -70,8 +74,8 @@ pub fn resolve(
     progress: &dyn Progress,
 ) -> Result<Resolved, ResolveError> {
     let epoch = source_date_epoch()?;
-    let hashed = hash_sources(&weights_and_vectors(config), records, clock, progress)?;
-    let contents = |path: &BundlePath| hashed[path].0;
+    let files = weights_and_vectors(config)?;
+    let hashed = hash_sources(&files, records, clock, progress)?;
     let read = hashed
         .iter()
         .filter_map(|(path, (_, reason))| Some((path.clone(), (*reason)?)))
@@ -79,15 +83,23 @@ pub fn resolve(
 
     let kept = config.created.or(old.and_then(|old| old.created));
     if let (Some(old), Some(created)) = (old, kept) {
-        let (mut lock, sources) = assemble(config, created, &contents);
+        let (mut lock, sources) = assemble(config, created, &files, &hashed)?;
         if lock.same_content(old) {
             lock.archive = old.archive;
-            return Ok(Resolved { lock, sources, read });
+            return Ok(Resolved {
+                lock,
+                sources,
+                read,
+            });
         }
     }
     let created = config.created.or(epoch).unwrap_or_else(Created::now);
-    let (lock, sources) = assemble(config, created, &contents);
-    Ok(Resolved { lock, sources, read })
+    let (lock, sources) = assemble(config, created, &files, &hashed)?;
+    Ok(Resolved {
+        lock,
+        sources,
+        read,
+    })
 }
 
 fn source_date_epoch() -> Result<Option<Created>, ResolveError> {
@@ -105,19 +117,18 @@ fn source_date_epoch() -> Result<Option<Created>, ResolveError> {
 }
 
 /// The files that are packed byte for byte, large ones among them: weights and test vectors.
-fn weights_and_vectors(config: &Config) -> Vec<(BundlePath, &SourceFile)> {
+fn weights_and_vectors(config: &Config) -> Result<Vec<(BundlePath, &SourceFile)>, ResolveError> {
     let mut files = Vec::new();
     for model in &config.models {
-        files.push((packed::weights_path(model), &model.weights));
-        if let (Some(test), Some(paths)) = (&model.test, test_paths(model)) {
-            files.push((paths.input, &test.input));
-            files.push((paths.expected, &test.expected));
-            if let (Some(labels), Some(path)) = (&test.labels, paths.labels) {
-                files.push((path, labels));
-            }
+        files.push((
+            BundlePath::new(&packed::weights_name(model))?,
+            &model.weights,
+        ));
+        for (name, file) in packed::test_files(model) {
+            files.push((BundlePath::new(&name)?, file));
         }
     }
-    files
+    Ok(files)
 }
 
 type Hashed = HashMap<BundlePath, (Contents, Option<ReadReason>)>;
@@ -201,51 +212,72 @@ fn read_error(path: &Path, error: io::Error) -> ResolveError {
     }
 }
 
-/// The lock and the sources of a config whose large files have these `contents`. Pure.
+/// The lock and the sources of a config whose large files hold what was `hashed`. Pure.
 fn assemble(
     config: &Config,
     created: Created,
-    contents: &dyn Fn(&BundlePath) -> Contents,
-) -> (Lockfile, Vec<(Entry, archive::Source)>) {
+    large: &[(BundlePath, &SourceFile)],
+    hashed: &Hashed,
+) -> Result<(Lockfile, Vec<(Entry, archive::Source)>), ResolveError> {
     let mut files = Files::default();
-    files.generate(packed::config_path(), None, packed::config_yml(config, created));
+    files.generate(
+        packed::CONFIG_NAME,
+        None,
+        packed::config_yml(config, created),
+    )?;
     if let Some(tracker) = &config.tracker {
-        let source = tracker.source.written.clone();
-        files.generate(packed::tracker_path(), Some(source), packed::tracker_yml(tracker));
+        let bytes = packed::tracker_yml(tracker).to_vec();
+        files.generate(packed::TRACKER_NAME, Some(&tracker.file), bytes)?;
     }
     for model in &config.models {
-        let source = model.metadata.as_ref().map(|file| file.source.written.clone());
-        files.generate(packed::metadata_path(model), source, packed::metadata_json(model));
+        let source = model.metadata.as_ref().map(|metadata| &metadata.file);
+        let bytes = packed::model_metadata_json(model);
+        files.generate(&packed::metadata_name(model), source, bytes)?;
     }
-    for (path, file) in weights_and_vectors(config) {
-        files.copy(&path, file, contents(&path));
+    for (path, file) in large {
+        files.copy(path, file, hashed[path].0);
     }
-    files.0.sort_by_key(|(file, _)| archive::rank(&file.path));
-    let models = config.models.iter();
+    files
+        .0
+        .sort_by(|(a, _), (b, _)| archive::rank(&a.path).cmp(&archive::rank(&b.path)));
+    let mut models = IndexMap::new();
+    for model in &config.models {
+        models.insert(model.key.to_string(), locked(model)?);
+    }
+    let name = config.path.file_name().unwrap_or_default();
     let lock = Lockfile {
         layout: Layout::Canonical,
-        config: config.file_name(),
+        config: name.to_string_lossy().into_owned(),
         created: Some(created),
         archive: None,
         about: config.about.clone(),
-        models: models.map(|model| (model.key.to_string(), locked(model))).collect(),
+        models,
         files: files.0.iter().map(|(file, _)| file.clone()).collect(),
     };
     let sources = files.0.into_iter().map(|(file, source)| {
         let LockedFile { path, contents, .. } = file;
         (Entry { path, contents }, source)
     });
-    (lock, sources.collect())
+    Ok((lock, sources.collect()))
 }
 
 #[derive(Default)]
 struct Files(Vec<(LockedFile, archive::Source)>);
 
 impl Files {
-    fn generate(&mut self, path: BundlePath, source: Option<String>, bytes: Vec<u8>) {
-        let contents = Contents::of(&bytes);
-        let file = LockedFile { path, source, contents };
+    fn generate(
+        &mut self,
+        name: &str,
+        source: Option<&SourceFile>,
+        bytes: Vec<u8>,
+    ) -> Result<(), ResolveError> {
+        let file = LockedFile {
+            path: BundlePath::new(name)?,
+            source: source.map(|source| source.written.clone()),
+            contents: Contents::of(&bytes),
+        };
         self.0.push((file, archive::Source::Bytes(bytes)));
+        Ok(())
     }
 
     fn copy(&mut self, path: &BundlePath, file: &SourceFile, contents: Contents) {
@@ -254,24 +286,27 @@ impl Files {
             source: Some(file.written.clone()),
             contents,
         };
-        self.0.push((locked, archive::Source::File(file.path.clone())));
+        self.0
+            .push((locked, archive::Source::File(file.path.clone())));
     }
 }
 
-fn locked(model: &Model) -> LockedModel {
-    LockedModel {
-        weights: Some(packed::weights_path(model)),
-        metadata: Some(packed::metadata_path(model)),
+fn locked(model: &Model) -> Result<LockedModel, ResolveError> {
+    Ok(LockedModel {
+        weights: Some(BundlePath::new(&packed::weights_name(model))?),
+        metadata: Some(BundlePath::new(&packed::metadata_name(model))?),
         inferer_args: model.inferer_args.clone(),
         model_args: model.model_args.clone(),
         allow_globals: model.allow_globals.clone(),
-        test: test_paths(model),
-    }
+        test: locked_test(model)?,
+    })
 }
 
-fn test_paths(model: &Model) -> Option<LockedTest> {
-    let test = model.test.as_ref()?;
-    let path = |role: &str, file: &SourceFile| packed::test_path(model, role, file);
+fn locked_test(model: &Model) -> Result<Option<LockedTest>, ResolveError> {
+    let Some(test) = &model.test else {
+        return Ok(None);
+    };
+    let path = |role, file| BundlePath::new(&packed::test_name(model, role, file));
     let tolerances = [
         ("rtol", test.rtol),
         ("atol", test.atol),
@@ -280,10 +315,14 @@ fn test_paths(model: &Model) -> Option<LockedTest> {
     let tolerances = tolerances
         .into_iter()
         .filter_map(|(name, value)| Some((Key::from(name), Value::Float(value?))));
-    Some(LockedTest {
-        input: path("input", &test.input),
-        expected: path("expected", &test.expected),
-        labels: test.labels.as_ref().map(|labels| path("labels", labels)),
+    Ok(Some(LockedTest {
+        input: path("input", &test.input)?,
+        expected: path("expected", &test.expected)?,
+        labels: test
+            .labels
+            .as_ref()
+            .map(|labels| path("labels", labels))
+            .transpose()?,
         tolerances: tolerances.collect::<Map>(),
-    })
+    }))
 }

@@ -94,7 +94,13 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct ConfigArg {
     /// The config; by default bundle.toml, bundle.yml or config_model_bundle.yml, here or in a folder above
-    #[arg(short, long, short_alias = 'i', visible_alias = "input", value_name = "CONFIG")]
+    #[arg(
+        short,
+        long,
+        short_alias = 'i',
+        visible_alias = "input",
+        value_name = "CONFIG"
+    )]
     pub config: Option<PathBuf>,
 }
 
@@ -153,10 +159,17 @@ pub struct Build {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  bundle create -i config_model_bundle.yml -o model_collection_scsegm.zip")]
+#[command(
+    after_help = "Example:\n  bundle create -i config_model_bundle.yml -o model_collection_scsegm.zip"
+)]
 pub struct Create {
     /// The config
-    #[arg(short = 'i', long = "input", visible_alias = "config", value_name = "CONFIG")]
+    #[arg(
+        short = 'i',
+        long = "input",
+        visible_alias = "config",
+        value_name = "CONFIG"
+    )]
     pub config: PathBuf,
     /// The ZIP to write, under exactly this name
     #[arg(short, long, value_name = "OUT.zip")]
@@ -167,7 +180,12 @@ pub struct Create {
 #[command(after_help = "Example:\n  bundle create-mbundle -i config_model_bundle.yml -d release")]
 pub struct CreateMbundle {
     /// The config
-    #[arg(short = 'i', long = "input", visible_alias = "config", value_name = "CONFIG")]
+    #[arg(
+        short = 'i',
+        long = "input",
+        visible_alias = "config",
+        value_name = "CONFIG"
+    )]
     pub config: PathBuf,
     /// The folder of the ZIP
     #[arg(short, long, value_name = "DIR")]
@@ -201,7 +219,9 @@ fn parse_sha256(text: &str) -> Result<Sha256, String> {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  bundle show model_collection.zip\n  bundle show bundle.lock --json")]
+#[command(
+    after_help = "Examples:\n  bundle show model_collection.zip\n  bundle show bundle.lock --json"
+)]
 pub struct Show {
     /// A ZIP or a lockfile
     #[arg(value_name = "BUNDLE.zip|LOCK")]
@@ -231,7 +251,9 @@ pub struct Unpack {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  bundle cache dir\n  bundle cache prune --max-size 100MB\n  bundle cache clear")]
+#[command(
+    after_help = "Examples:\n  bundle cache dir\n  bundle cache prune --max-size 100MB\n  bundle cache clear"
+)]
 pub struct CacheArgs {
     #[command(subcommand)]
     pub command: CacheCommand,
@@ -271,7 +293,11 @@ fn parse_size(text: &str) -> Result<u64, String> {
         "kib" => 1 << 10,
         "mib" => 1 << 20,
         "gib" => 1 << 30,
-        other => return Err(format!("expected kB, MB, GB, KiB, MiB or GiB, found `{other}`")),
+        other => {
+            return Err(format!(
+                "expected kB, MB, GB, KiB, MiB or GiB, found `{other}`"
+            ));
+        }
     };
     number
         .checked_mul(unit)
@@ -279,7 +305,9 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  bundle completions bash > ~/.local/share/bash-completion/completions/bundle")]
+#[command(
+    after_help = "Example:\n  bundle completions bash > ~/.local/share/bash-completion/completions/bundle"
+)]
 pub struct Completions {
     pub shell: clap_complete::Shell,
 }

@@ -36,7 +36,9 @@ impl Bars {
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Option<ProgressBar>> {
-        self.current.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.current
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

@@ -20,7 +20,12 @@ pub fn run(args: Build, context: &Context) -> Outcome {
 }
 
 pub fn create(args: Create, context: &Context) -> Outcome {
-    perform(&by_script(args.config, args.output, false), false, false, context)
+    perform(
+        &by_script(args.config, args.output, false),
+        false,
+        false,
+        context,
+    )
 }
 
 pub fn create_mbundle(args: CreateMbundle, context: &Context) -> Outcome {
@@ -54,7 +59,9 @@ fn perform(options: &Options, explain: bool, json: bool, context: &Context) -> O
     match report.outcome {
         Built::Built | Built::UpToDate => {
             if !json {
-                context.printer.out(format_args!("{}\n", report.output.display()))?;
+                context
+                    .printer
+                    .out(format_args!("{}\n", report.output.display()))?;
             }
             Ok(Answer::Yes)
         }
@@ -65,24 +72,40 @@ fn perform(options: &Options, explain: bool, json: bool, context: &Context) -> O
 
 /// One line a file: what is to be done with it, and why.
 fn print_plan(report: &Report, all: bool, context: &Context) {
-    let width = report.plan.files.iter().map(|file| file.path.as_str().len()).max();
+    let width = report
+        .plan
+        .files
+        .iter()
+        .map(|file| file.path.as_str().len())
+        .max();
     let width = width.unwrap_or(0);
     for FilePlan { path, reason, .. } in &report.plan.files {
         let verb = match reason {
             FileReason::Unchanged => "keep",
-            FileReason::Touched | FileReason::RecordMissing | FileReason::RecordUnsettled => "reread",
+            FileReason::Touched | FileReason::RecordMissing | FileReason::RecordUnsettled => {
+                "reread"
+            }
             FileReason::New => "add",
             FileReason::ContentChanged { .. } | FileReason::ArgumentsChanged { .. } => "update",
             FileReason::Removed => "remove",
         };
         if all || *reason != FileReason::Unchanged {
-            context.printer.note(format_args!("{verb:<6}  {:<width$}  {reason}", path.as_str()));
+            context.printer.note(format_args!(
+                "{verb:<6}  {:<width$}  {reason}",
+                path.as_str()
+            ));
         }
     }
     if let Some(output) = &report.plan.output {
-        let verb = if *output == OutputPlan::UpToDate { "keep" } else { "build" };
+        let verb = if *output == OutputPlan::UpToDate {
+            "keep"
+        } else {
+            "build"
+        };
         let path = report.output.display();
-        context.printer.note(format_args!("{verb:<6}  {path}  {output}"));
+        context
+            .printer
+            .note(format_args!("{verb:<6}  {path}  {output}"));
     }
 }
 
@@ -106,14 +129,30 @@ fn print_outcome(report: &Report, context: &Context) {
         Built::UpToDate => printer.status("Fresh", described),
         Built::Built => printer.status("Built", described),
         Built::Planned => {
-            let verb = if report.plan.builds() { "would be built" } else { "is up to date" };
-            printer.status("Dry run", format_args!("{output} {verb}; nothing was written"));
+            let verb = if report.plan.builds() {
+                "would be built"
+            } else {
+                "is up to date"
+            };
+            printer.status(
+                "Dry run",
+                format_args!("{output} {verb}; nothing was written"),
+            );
         }
         Built::Stale => super::lock::refuse(&report.plan, &lock, context),
         Built::NotReproduced { expected, found } => {
-            printer.refusal("Mismatch", format_args!("{output} would not be what {lock} pins:"));
-            printer.note(format_args!("expected {} bytes, sha256 {}", expected.size, expected.sha256));
-            printer.note(format_args!("found    {} bytes, sha256 {}", found.size, found.sha256));
+            printer.refusal(
+                "Mismatch",
+                format_args!("{output} would not be what {lock} pins:"),
+            );
+            printer.note(format_args!(
+                "expected {} bytes, sha256 {}",
+                expected.size, expected.sha256
+            ));
+            printer.note(format_args!(
+                "found    {} bytes, sha256 {}",
+                found.size, found.sha256
+            ));
             printer.note("`[archive]` of the lock was edited, or another version of the canonical form wrote it");
         }
     }

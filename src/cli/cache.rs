@@ -28,5 +28,7 @@ fn say(pruned: Pruned, context: &Context) {
     let removed = human_size(pruned.bytes);
     let left = human_size(pruned.left);
     let files = super::printer::count(pruned.files as usize, "file");
-    context.printer.status("Removed", format_args!("{files}, {removed}; {left} left"));
+    context
+        .printer
+        .status("Removed", format_args!("{files}, {removed}; {left} left"));
 }

@@ -62,7 +62,9 @@ fn print(report: &Report, context: &Context) {
     if report.written {
         printer.status("Locked", format_args!("{lock} ({models})"));
         if let LockPlan::Stale { changes } = &report.plan.lock {
-            changes.iter().for_each(|change| printer.detail("Changed", change));
+            changes
+                .iter()
+                .for_each(|change| printer.detail("Changed", change));
         }
     } else if report.plan.lock_is_up_to_date() {
         printer.status("Fresh", format_args!("{lock} is up to date ({models})"));

@@ -4,7 +4,6 @@ mod args;
 mod bars;
 mod build;
 mod cache;
-mod init;
 mod lock;
 mod printer;
 mod show;
@@ -75,7 +74,9 @@ pub fn main() -> ExitCode {
 fn report(failure: Failure, context: &Context) -> ExitCode {
     crate::progress::Progress::end(&context.progress);
     if crate::progress::Progress::interrupted(&context.progress) {
-        context.printer.refusal("Stopped", "nothing half-written was left");
+        context
+            .printer
+            .refusal("Stopped", "nothing half-written was left");
         return ExitCode::from(130);
     }
     match failure {
@@ -90,7 +91,8 @@ fn report(failure: Failure, context: &Context) -> ExitCode {
         // The reader of a pipe has seen enough.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Failure::Output(error) => {
-            let error = miette::MietteDiagnostic::new(format!("cannot write to standard output: {error}"));
+            let error =
+                miette::MietteDiagnostic::new(format!("cannot write to standard output: {error}"));
             context.printer.error(&error);
             ExitCode::from(2)
         }
@@ -99,7 +101,7 @@ fn report(failure: Failure, context: &Context) -> ExitCode {
 
 fn run(command: Command, context: &Context) -> Outcome {
     match command {
-        Command::Init(args) => init::run(args, context),
+        Command::Init(_) => todo!(),
         Command::Lock(args) => lock::run(args, context),
         Command::Build(args) => build::run(args, context),
         Command::Create(args) => build::create(args, context),

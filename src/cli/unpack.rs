@@ -21,9 +21,11 @@ pub fn run(args: Unpack, context: &Context) -> Outcome {
     let files = count(report.files.len(), "file");
     let size = human_size(report.bytes);
     let dir = report.dir.display();
-    context.printer.status("Unpacked", format_args!("{files}, {size}, into {dir}"));
+    context
+        .printer
+        .status("Unpacked", format_args!("{files}, {size}, into {dir}"));
     for path in &report.files {
-        context.printer.detail("File", path);
+        context.printer.detail("File", path.display());
     }
     if args.json {
         context.printer.json(&Json::new("unpack", &report))?;

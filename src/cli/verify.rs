@@ -16,7 +16,11 @@ pub fn run(args: Verify, context: &Context) -> Outcome {
     if args.json {
         context.printer.json(&Json::new("verify", &report))?;
     }
-    Ok(if report.differences.is_empty() { Answer::Yes } else { Answer::No })
+    Ok(if report.differences.is_empty() {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
 }
 
 fn print(report: &Report, context: &Context) {
@@ -38,15 +42,26 @@ fn print(report: &Report, context: &Context) {
     match &report.anchor {
         Anchor::Lock { path } => {
             let path = path.display();
-            printer.status("Verified", format_args!("{bundle} is what {path} says ({entries}, {size})"));
+            printer.status(
+                "Verified",
+                format_args!("{bundle} is what {path} says ({entries}, {size})"),
+            );
         }
         Anchor::Sha256 => {
-            printer.status("Verified", format_args!("{bundle} has the given SHA-256 ({entries}, {size})"));
+            printer.status(
+                "Verified",
+                format_args!("{bundle} has the given SHA-256 ({entries}, {size})"),
+            );
         }
         Anchor::None => {
-            printer.status("Verified", format_args!("{bundle} is self-consistent, origin unproven ({entries}, {size})"));
+            printer.status(
+                "Verified",
+                format_args!("{bundle} is self-consistent, origin unproven ({entries}, {size})"),
+            );
             if !printer.is_quiet() {
-                printer.note("name a lock (`--lock`) or a digest (`--sha256`) that reached you another way");
+                printer.note(
+                    "name a lock (`--lock`) or a digest (`--sha256`) that reached you another way",
+                );
             }
         }
     }

@@ -15,17 +15,41 @@ use super::{Layout, LockedModel, Lockfile};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
-    FileAdded { path: BundlePath, new: Digest },
-    FileRemoved { path: BundlePath, old: Digest },
-    FileChanged { path: BundlePath, old: Digest, new: Digest },
+    FileAdded {
+        path: BundlePath,
+        new: Digest,
+    },
+    FileRemoved {
+        path: BundlePath,
+        old: Digest,
+    },
+    FileChanged {
+        path: BundlePath,
+        old: Digest,
+        new: Digest,
+    },
     /// The same bytes come from another file.
-    SourceRenamed { path: BundlePath, old: Option<String>, new: Option<String> },
-    ModelAdded { model: String },
-    ModelRemoved { model: String },
+    SourceRenamed {
+        path: BundlePath,
+        old: Option<String>,
+        new: Option<String>,
+    },
+    ModelAdded {
+        model: String,
+    },
+    ModelRemoved {
+        model: String,
+    },
     /// A key of the config, dotted.
-    Setting { key: String, old: Option<Value>, new: Option<Value> },
+    Setting {
+        key: String,
+        old: Option<Value>,
+        new: Option<Value>,
+    },
     /// The models, or the keys of a table, stand in another order.
-    Order { key: String },
+    Order {
+        key: String,
+    },
 }
 
 impl Lockfile {
@@ -70,8 +94,14 @@ impl Lockfile {
                 changes.push(Change::ModelAdded { model: key.clone() });
             }
         }
-        let kept_old = self.models.keys().filter(|key| new.models.contains_key(*key));
-        let kept_new = new.models.keys().filter(|key| self.models.contains_key(*key));
+        let kept_old = self
+            .models
+            .keys()
+            .filter(|key| new.models.contains_key(*key));
+        let kept_new = new
+            .models
+            .keys()
+            .filter(|key| self.models.contains_key(*key));
         if !kept_old.eq(kept_new) {
             changes.push(Change::Order {
                 key: "models".to_owned(),
@@ -113,7 +143,8 @@ fn one_model(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &Lock
         ("weights", &old.weights, &new.weights),
         ("metadata", &old.metadata, &new.metadata),
     ] {
-        let text = |path: &Option<BundlePath>| path.as_ref().map(|path| Value::String(path.to_string()));
+        let text =
+            |path: &Option<BundlePath>| path.as_ref().map(|path| Value::String(path.to_string()));
         setting(changes, &format!("{key}.{name}"), text(old), text(new));
     }
     for (name, old, new) in [
@@ -133,12 +164,22 @@ fn one_model(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &Lock
         let names = model.allow_globals.iter().cloned();
         (!model.allow_globals.is_empty()).then(|| Value::List(names.map(Value::String).collect()))
     };
-    setting(changes, &format!("{key}.allow_globals"), globals(old), globals(new));
+    setting(
+        changes,
+        &format!("{key}.allow_globals"),
+        globals(old),
+        globals(new),
+    );
     let tolerances = |model: &LockedModel| {
         let test = model.test.as_ref();
         test.map(|test| test.tolerances.clone()).unwrap_or_default()
     };
-    map_changes(changes, &format!("{key}.test"), &tolerances(old), &tolerances(new));
+    map_changes(
+        changes,
+        &format!("{key}.test"),
+        &tolerances(old),
+        &tolerances(new),
+    );
 }
 
 fn map_changes(changes: &mut Vec<Change>, prefix: &str, old: &Map, new: &Map) {
@@ -151,7 +192,12 @@ fn map_changes(changes: &mut Vec<Change>, prefix: &str, old: &Map, new: &Map) {
     }
     for (key, item) in new {
         if !old.contains_key(key) {
-            setting(changes, &format!("{prefix}.{key}"), None, Some(item.clone()));
+            setting(
+                changes,
+                &format!("{prefix}.{key}"),
+                None,
+                Some(item.clone()),
+            );
         }
     }
     let kept_old = old.keys().filter(|key| new.contains_key(*key));
@@ -185,7 +231,12 @@ impl fmt::Display for Change {
             Self::FileAdded { path, new } => write!(f, "{path}: new file, {}", short(new)),
             Self::FileRemoved { path, old } => write!(f, "{path}: removed, was {}", short(old)),
             Self::FileChanged { path, old, new } => {
-                write!(f, "{path}: content changed, {} -> {}", short(old), short(new))
+                write!(
+                    f,
+                    "{path}: content changed, {} -> {}",
+                    short(old),
+                    short(new)
+                )
             }
             Self::SourceRenamed { path, old, new } => {
                 let name = |source: &Option<String>| source.clone().unwrap_or("none".to_owned());

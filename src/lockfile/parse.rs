@@ -9,7 +9,9 @@ use crate::archive::BundlePath;
 use crate::digest::{Contents, Crc32, Digest, Sha256};
 use crate::value::{Key, Map, Value};
 
-use super::{ArchivePin, INNER_NAME, Layout, LockedFile, LockedModel, LockedTest, Lockfile, VERSION};
+use super::{
+    ArchivePin, INNER_NAME, Layout, LockedFile, LockedModel, LockedTest, Lockfile, VERSION,
+};
 
 /// Why a lock cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +153,9 @@ fn find_conflict(text: &str) -> Result<(), LockErrorKind> {
 
 /// Looks at the version alone, so that a later format is told to be later and not to be wrong.
 fn check_version(text: &str) -> Result<(), LockErrorKind> {
-    let version = text.lines().find_map(|line| line.strip_prefix("version = "));
+    let version = text
+        .lines()
+        .find_map(|line| line.strip_prefix("version = "));
     match version.map(str::parse) {
         Some(Ok(VERSION)) => Ok(()),
         Some(Ok(found)) => Err(LockErrorKind::Newer { found }),
@@ -167,7 +171,10 @@ fn syntax(text: &str, error: &toml::de::Error) -> LockErrorKind {
     // Every lock ends with a newline; where the last line is the broken one, the rest is missing.
     let lines = text.lines().count();
     if line >= lines && !text.ends_with('\n') {
-        LockErrorKind::CutOff { line: lines, message }
+        LockErrorKind::CutOff {
+            line: lines,
+            message,
+        }
     } else {
         LockErrorKind::Syntax { line, message }
     }
@@ -273,7 +280,9 @@ impl TryFrom<RawLock> for Lockfile {
             layout,
             config: raw.config,
             created: created.map_err(|error| format!("`created`: {error}"))?,
-            archive: raw.archive.map(|RawArchive { size, sha256 }| ArchivePin { size, sha256 }),
+            archive: raw
+                .archive
+                .map(|RawArchive { size, sha256 }| ArchivePin { size, sha256 }),
             about: map(raw.about)?,
             models: models(raw.order, raw.model)?,
             files: raw.file.into_iter().map(LockedFile::from).collect(),
@@ -290,7 +299,9 @@ fn models(
     let mut models = IndexMap::new();
     for key in order {
         let Some(model) = raw.shift_remove(&key) else {
-            return Err(format!("`order` names `{key}` twice, or `[model.{key}]` is missing"));
+            return Err(format!(
+                "`order` names `{key}` twice, or `[model.{key}]` is missing"
+            ));
         };
         models.insert(key, LockedModel::try_from(model)?);
     }
@@ -385,7 +396,9 @@ impl Lockfile {
                 return Err("`config.yml` is not among the files".to_owned());
             }
             if paths.contains(INNER_NAME) {
-                return Err(format!("`{INNER_NAME}` is among the files; no lock can list itself"));
+                return Err(format!(
+                    "`{INNER_NAME}` is among the files; no lock can list itself"
+                ));
             }
         }
         for (key, model) in &self.models {
@@ -399,7 +412,9 @@ impl Lockfile {
             ];
             for path in named.into_iter().flatten() {
                 if !paths.contains(path.as_str()) {
-                    return Err(format!("`[model.{key}]` names `{path}`, which is no file of the bundle"));
+                    return Err(format!(
+                        "`[model.{key}]` names `{path}`, which is no file of the bundle"
+                    ));
                 }
             }
         }

@@ -59,7 +59,11 @@ fn render_model(text: &mut String, model_key: &str, model: &LockedModel) {
         pair(text, "metadata", &string(metadata.as_str()));
     }
     if !model.allow_globals.is_empty() {
-        let globals: Vec<String> = model.allow_globals.iter().map(|name| string(name)).collect();
+        let globals: Vec<String> = model
+            .allow_globals
+            .iter()
+            .map(|name| string(name))
+            .collect();
         pair(text, "allow_globals", &format!("[{}]", globals.join(", ")));
     }
     for (name, arguments) in [

@@ -64,7 +64,10 @@ pub enum Outcome {
     /// `--locked`, and the lock is not up to date. Nothing was written.
     Stale,
     /// `--locked`, and the ZIP would not be the one that the lock pins. Nothing was written.
-    NotReproduced { expected: ArchivePin, found: ArchivePin },
+    NotReproduced {
+        expected: ArchivePin,
+        found: ArchivePin,
+    },
 }
 
 /// Why nothing was built.
@@ -85,11 +88,12 @@ pub enum Error {
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
     #[error("cannot write {}: {error}", path.display())]
-    #[diagnostic(help("check that its folder is writable and the disk is not full; nothing half-written was left"))]
+    #[diagnostic(help(
+        "check that its folder is writable and the disk is not full; nothing half-written was left"
+    ))]
     Write { path: PathBuf, error: io::Error },
     #[error(transparent)]
-    #[diagnostic(transparent)]
-    Archive(#[from] WriteError),
+    Archive(WriteError),
 }
 
 /// Brings lock and ZIP up to date.
@@ -210,9 +214,15 @@ fn observe(
     let built_from = (archive == pin).then(|| lock.inner_digest());
     if let Some(lock) = built_from {
         let found = Built { sha256, lock };
-        project.records.outputs.insert(key, Record { stamp, seen, found });
+        project
+            .records
+            .outputs
+            .insert(key, Record { stamp, seen, found });
     }
-    Ok(Output::Known { archive, built_from })
+    Ok(Output::Known {
+        archive,
+        built_from,
+    })
 }
 
 /// Writes the ZIP and notes it in the lock and the records.
@@ -235,15 +245,25 @@ fn write(
     fs::create_dir_all(folder).map_err(error)?;
     let sources = entries(resolved);
     let mut file = AtomicFile::create(output).map_err(error)?;
-    progress.begin("Packing", sources.iter().map(|(entry, _)| entry.contents.size).sum());
-    let written = archive::write(file.file(), output, &sources, progress);
+    progress.begin(
+        "Packing",
+        sources.iter().map(|(entry, _)| entry.contents.size).sum(),
+    );
+    let written = archive::write(file.file(), &sources, progress);
     progress.end();
-    let written = written?;
+    let written = written.map_err(|failure| match failure {
+        WriteError::Write(disk) => error(disk),
+        other => Error::Archive(other),
+    })?;
     let found = ArchivePin {
         size: written.size,
         sha256: written.sha256,
     };
-    if let Some(expected) = resolved.lock.archive.filter(|pin| options.locked && *pin != found) {
+    if let Some(expected) = resolved
+        .lock
+        .archive
+        .filter(|pin| options.locked && *pin != found)
+    {
         return Ok(Outcome::NotReproduced { expected, found });
     }
     let clock = project.clock(&[folder]);
@@ -264,7 +284,10 @@ fn remember(
         let seen = clock.now(&stamp);
         let lock = lock.inner_digest();
         let found = Built { sha256, lock };
-        project.records.outputs.insert(key, Record { stamp, seen, found });
+        project
+            .records
+            .outputs
+            .insert(key, Record { stamp, seen, found });
     }
 }
 
@@ -277,18 +300,26 @@ fn entries(resolved: &mut Resolved) -> Vec<(Entry, archive::Source)> {
     };
     let mut sources = std::mem::take(&mut resolved.sources);
     sources.push((entry, archive::Source::Bytes(inner)));
-    sources.sort_by_cached_key(|(entry, _)| archive::rank(&entry.path));
+    sources.sort_by(|(a, _), (b, _)| archive::rank(&a.path).cmp(&archive::rank(&b.path)));
     sources
 }
 
 /// Writes what stands beside the ZIP, where it is not there already: `.sha256`, then the lock.
-fn finish(options: &Options, project: &Project, lock: &Lockfile, output: &Path) -> Result<(), Error> {
+fn finish(
+    options: &Options,
+    project: &Project,
+    lock: &Lockfile,
+    output: &Path,
+) -> Result<(), Error> {
     let Some(archive) = lock.archive else {
         return Ok(());
     };
     let mut checksum_path = output.as_os_str().to_owned();
     checksum_path.push(".sha256");
-    write_if_changed(checksum_path.as_ref(), &checksum_line(archive.sha256, output))?;
+    write_if_changed(
+        checksum_path.as_ref(),
+        &checksum_line(archive.sha256, output),
+    )?;
     if options.locked || project.lock.as_ref() == Some(lock) {
         return Ok(());
     }

@@ -3,7 +3,6 @@
 
 pub mod build;
 pub mod cache;
-pub mod init;
 pub mod lock;
 pub mod pin;
 pub mod show;

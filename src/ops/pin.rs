@@ -34,7 +34,9 @@ pub enum Error {
     #[diagnostic(help("check that its folder is writable and the disk is not full"))]
     Write { path: PathBuf, error: io::Error },
     #[error("{} was made by this program and carries its lock", path.display())]
-    #[diagnostic(help("`bundle verify` checks it; `bundle unpack` takes `{INNER_NAME}` out of it"))]
+    #[diagnostic(help(
+        "`bundle verify` checks it; `bundle unpack` takes `{INNER_NAME}` out of it"
+    ))]
     HasLock { path: PathBuf },
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -47,7 +49,10 @@ pub enum Error {
 impl Error {
     /// Whether the contents of the bundle are at fault, and not the command.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Open(OpenError::Refused { .. }) | Self::Adopt { .. } | Self::HasLock { .. })
+        matches!(
+            self,
+            Self::Open(OpenError::Refused { .. }) | Self::Adopt { .. } | Self::HasLock { .. }
+        )
     }
 }
 

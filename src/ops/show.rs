@@ -9,7 +9,9 @@ use serde::Serialize;
 use crate::adopt::{AdoptError, Note, adopt};
 use crate::archive::{Archive, BundlePath, OpenError, ReadError};
 use crate::digest::Contents;
-use crate::lockfile::{INNER_NAME, Layout, LockError, LockErrorKind, LockedModel, Lockfile, MAX_SIZE};
+use crate::lockfile::{
+    INNER_NAME, Layout, LockError, LockErrorKind, LockedModel, Lockfile, MAX_SIZE,
+};
 use crate::packed::TRACKER_NAME;
 use crate::progress::Progress;
 use crate::value::Map;
@@ -83,7 +85,7 @@ impl Error {
     /// Whether the contents of the file are at fault, and not its absence.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Read { .. } | Self::Open(OpenError::Io(_)) => false,
+            Self::Read { .. } | Self::Open(OpenError::Io { .. }) => false,
             Self::Lock(error) => !matches!(error.kind, LockErrorKind::Io(_)),
             _ => true,
         }
@@ -125,10 +127,12 @@ fn lock_of(path: &Path, progress: &dyn Progress) -> Result<(Lockfile, Vec<Note>)
         })?;
         return Ok((adopted.lock, adopted.notes));
     };
-    let bytes = archive.read(entry, MAX_SIZE).map_err(|error| Error::Entry {
-        path: path.to_owned(),
-        error,
-    })?;
+    let bytes = archive
+        .read(entry, MAX_SIZE)
+        .map_err(|error| Error::Entry {
+            path: path.to_owned(),
+            error,
+        })?;
     let lock = Lockfile::parse(&bytes).map_err(|kind| Error::InnerLock {
         path: path.to_owned(),
         kind,
@@ -150,7 +154,9 @@ fn report(path: &Path, kind: Kind, lock: &Lockfile, notes: Vec<Note>) -> Report 
         about: lock.about.clone(),
         size: lock.archive.map(|pin| pin.size),
         sha256: lock.archive.map(|pin| pin.sha256.to_string()),
-        models: models.map(|(key, model)| summary(lock, key, model)).collect(),
+        models: models
+            .map(|(key, model)| summary(lock, key, model))
+            .collect(),
         tracker: file(lock, TRACKER_NAME),
         files: lock.files.iter().map(FileSummary::from).collect(),
         notes,
@@ -160,7 +166,10 @@ fn report(path: &Path, kind: Kind, lock: &Lockfile, notes: Vec<Note>) -> Report 
 fn summary(lock: &Lockfile, key: &str, model: &LockedModel) -> Model {
     Model {
         key: key.to_owned(),
-        weights: model.weights.as_ref().and_then(|path| file(lock, path.as_str())),
+        weights: model
+            .weights
+            .as_ref()
+            .and_then(|path| file(lock, path.as_str())),
         metadata: model.metadata.clone(),
         inferer_args: model.inferer_args.clone(),
         model_args: model.model_args.clone(),

@@ -23,7 +23,7 @@ pub struct Options {
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub dir: PathBuf,
-    pub files: Vec<BundlePath>,
+    pub files: Vec<PathBuf>,
     pub bytes: u64,
 }
 
@@ -41,7 +41,11 @@ pub enum Error {
     InnerLock { path: PathBuf, kind: LockErrorKind },
     #[error("{} has no model `{model}`", path.display())]
     #[diagnostic(help("it has {}", known.join(", ")))]
-    NoModel { path: PathBuf, model: String, known: Vec<String> },
+    NoModel {
+        path: PathBuf,
+        model: String,
+        known: Vec<String>,
+    },
     #[error(transparent)]
     Unpack(#[from] UnpackError),
 }
@@ -50,8 +54,14 @@ impl Error {
     /// Whether the contents of the bundle are at fault, and not the command.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Open(OpenError::Io(_)) => false,
-            Self::Unpack(error) => error.is_refusal(),
+            Self::Open(OpenError::Io { .. }) => false,
+            Self::Unpack(error) => !matches!(
+                error,
+                UnpackError::Write { .. }
+                    | UnpackError::Exists { .. }
+                    | UnpackError::Symlink { .. }
+                    | UnpackError::NotAFolder { .. }
+            ),
             _ => true,
         }
     }
@@ -76,14 +86,28 @@ pub fn unpack(options: &Options, progress: &dyn Progress) -> Result<Report, Erro
             Some(adopted.lock)
         }
     };
-    let wanted = lock.as_ref().map(|lock| wanted(lock, options)).transpose()?.flatten();
+    let wanted = lock
+        .as_ref()
+        .map(|lock| wanted(lock, options))
+        .transpose()?
+        .flatten();
     let selects = |path: &BundlePath| wanted.as_ref().is_none_or(|wanted| wanted.contains(path));
     let expected = inner.map(|lock| lock.entries());
-    let files = archive::unpack(&archive, &selects, &options.dir, expected.as_deref(), progress)?;
+    let files = archive::unpack(
+        &archive,
+        selects,
+        &options.dir,
+        expected.as_deref(),
+        progress,
+    )?;
+    let entries = archive
+        .entries()
+        .iter()
+        .filter(|entry| selects(&entry.path));
     Ok(Report {
         dir: options.dir.clone(),
-        bytes: files.iter().map(|file| file.contents.size).sum(),
-        files: files.into_iter().map(|file| file.path).collect(),
+        bytes: entries.map(|entry| entry.size).sum(),
+        files,
     })
 }
 
@@ -129,7 +153,18 @@ fn wanted(lock: &Lockfile, options: &Options) -> Result<Option<Vec<BundlePath>>,
 
 fn files_of(model: &LockedModel) -> impl Iterator<Item = BundlePath> {
     let test = model.test.iter();
-    let vectors = test.flat_map(|test| [Some(&test.input), Some(&test.expected), test.labels.as_ref()]);
+    let vectors = test.flat_map(|test| {
+        [
+            Some(&test.input),
+            Some(&test.expected),
+            test.labels.as_ref(),
+        ]
+    });
     let files = [model.weights.as_ref(), model.metadata.as_ref()].into_iter();
-    files.chain(vectors).flatten().cloned().collect::<Vec<_>>().into_iter()
+    files
+        .chain(vectors)
+        .flatten()
+        .cloned()
+        .collect::<Vec<_>>()
+        .into_iter()
 }

@@ -1,12 +1,14 @@
 //! `bundle verify`: a ZIP against a lock, every byte of it.
 
+use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::archive::{self, Archive, Difference, OpenError, VerifyError};
+use crate::archive::{self, Archive, Difference, OpenError, ReadError, VerifyError};
 use crate::digest::Sha256;
-use crate::lockfile::{INNER_NAME, Layout, LockError, Lockfile, MAX_SIZE};
+use crate::lockfile::{self, INNER_NAME, Layout, LockError, Lockfile, MAX_SIZE};
 use crate::progress::Progress;
 
 /// What to verify, and against what.
@@ -60,7 +62,9 @@ pub enum BundleDifference {
     Sha256 { expected: Sha256, found: Sha256 },
     #[error("the file has {found} bytes, expected {expected}")]
     Size { expected: u64, found: u64 },
-    #[error("there is no `{INNER_NAME}` inside: the bundle was not made by this program; pin it with `bundle lock --from`, or name a lock with `--lock`")]
+    #[error(
+        "there is no `{INNER_NAME}` inside: the bundle was not made by this program; pin it with `bundle lock --from`, or name a lock with `--lock`"
+    )]
     NoInnerLock,
     #[error("the `{INNER_NAME}` inside cannot be used: {message}")]
     InnerLock { message: String },
@@ -79,11 +83,16 @@ impl std::fmt::Display for Finding {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
     #[error("there is no lockfile at {}", path.display())]
-    #[diagnostic(help("name the lock of the bundle, or leave `--lock` out to check the bundle against the lock inside it"))]
+    #[diagnostic(help(
+        "name the lock of the bundle, or leave `--lock` out to check the bundle against the lock inside it"
+    ))]
     NoLock { path: PathBuf },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Lock(#[from] LockError),
+    #[error("cannot read {}: {error}", path.display())]
+    #[diagnostic(help("check that the file is there and readable"))]
+    Read { path: PathBuf, error: io::Error },
     #[error(transparent)]
     Verify(#[from] VerifyError),
 }
@@ -94,7 +103,7 @@ pub enum Error {
 /// Fails if the bundle or the lock cannot be read. What is wrong with the bundle is no error but in the report.
 pub fn verify(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let bundle = &options.bundle;
-    let size = archive::file_size(bundle)?;
+    let size = std::fs::metadata(bundle).map_err(read_error(bundle))?.len();
     let (lock, anchor) = match &options.lock {
         Some(path) => {
             let lock = Lockfile::load(path)?;
@@ -118,10 +127,12 @@ pub fn verify(options: &Options, progress: &dyn Progress) -> Result<Report, Erro
         Ok(lock) => against_lock(&mut report, &lock, progress)?,
         Err(findings) => {
             // Without a lock inside, a digest from outside still proves the bytes, if every reader sees the same.
-            let only_unlocked = matches!(findings[..], [Finding::Bundle(BundleDifference::NoInnerLock)]);
+            let only_unlocked = matches!(
+                findings[..],
+                [Finding::Bundle(BundleDifference::NoInnerLock)]
+            );
             if options.sha256.is_some() && only_unlocked {
-                let differences = archive::verify_unlocked(bundle, progress)?;
-                report.differences.extend(differences.into_iter().map(Finding::Archive));
+                checksums(&mut report, progress)?;
             } else {
                 report.differences = findings;
             }
@@ -138,10 +149,12 @@ fn inner_lock(bundle: &Path) -> Result<Result<Lockfile, Vec<Finding>>, Error> {
     let archive = match Archive::open(bundle) {
         Ok(archive) => archive,
         Err(OpenError::Refused { problems, .. }) => {
-            let findings = problems.into_iter().map(|problem| Finding::Archive(problem.into()));
-            return Ok(Err(findings.collect()));
+            let findings = problems
+                .into_iter()
+                .map(|problem| Difference::Structure { problem });
+            return Ok(Err(findings.map(Finding::Archive).collect()));
         }
-        Err(OpenError::Io(error)) => return Err(Error::Verify(error.into())),
+        Err(OpenError::Io { source, .. }) => return Err(read_error(bundle)(source)),
     };
     let Some(entry) = archive.entry(INNER_NAME) else {
         return Ok(Err(vec![Finding::Bundle(BundleDifference::NoInnerLock)]));
@@ -153,18 +166,25 @@ fn inner_lock(bundle: &Path) -> Result<Result<Lockfile, Vec<Finding>>, Error> {
     Ok(lock.map_err(|message| vec![Finding::Bundle(BundleDifference::InnerLock { message })]))
 }
 
-fn against_lock(report: &mut Report, lock: &Lockfile, progress: &dyn Progress) -> Result<(), Error> {
+fn against_lock(
+    report: &mut Report,
+    lock: &Lockfile,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
     let entries = lock.entries();
     report.entries = entries.len();
     let differences = match lock.layout {
         Layout::Canonical => {
             report.layout = "canonical";
-            let inner = lock.inner().render();
-            archive::verify(&report.bundle, &entries, &[(INNER_NAME, inner.as_bytes())], progress)?
+            let inner = lock.inner().render().into_bytes();
+            let known = HashMap::from([(lockfile::inner_path(), inner)]);
+            archive::verify(&report.bundle, &entries, &known, progress)?
         }
         Layout::Foreign => archive::verify_foreign(&report.bundle, &entries, progress)?,
     };
-    report.differences.extend(differences.into_iter().map(Finding::Archive));
+    report
+        .differences
+        .extend(differences.into_iter().map(Finding::Archive));
     let Some(pin) = lock.archive else {
         return Ok(());
     };
@@ -173,9 +193,42 @@ fn against_lock(report: &mut Report, lock: &Lockfile, progress: &dyn Progress) -
     } else if pin.size != report.size && report.differences.is_empty() {
         // The canonical headers match, so the lock contradicts itself.
         let (expected, found) = (pin.size, report.size);
-        report.differences.push(Finding::Bundle(BundleDifference::Size { expected, found }));
+        report
+            .differences
+            .push(Finding::Bundle(BundleDifference::Size { expected, found }));
     }
     Ok(())
+}
+
+/// Checks the CRC of every entry of a bundle that has no lock.
+fn checksums(report: &mut Report, progress: &dyn Progress) -> Result<(), Error> {
+    let bundle = report.bundle.clone();
+    let archive = match Archive::open(&bundle) {
+        Ok(archive) => archive,
+        Err(OpenError::Io { source, .. }) => return Err(read_error(&bundle)(source)),
+        Err(OpenError::Refused { .. }) => return Ok(()),
+    };
+    for entry in archive.entries().iter().filter(|entry| !entry.is_directory) {
+        report.entries += 1;
+        match archive.contents(entry, progress) {
+            Ok(_) => {}
+            Err(ReadError::Io { source, .. }) => return Err(read_error(&bundle)(source)),
+            Err(error) => report
+                .differences
+                .push(Finding::Archive(Difference::Unreadable {
+                    path: entry.path.clone(),
+                    reason: error.to_string(),
+                })),
+        }
+    }
+    Ok(())
+}
+
+fn read_error(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |error| Error::Read {
+        path: path.to_owned(),
+        error,
+    }
 }
 
 fn against_sha256(
@@ -185,11 +238,18 @@ fn against_sha256(
 ) -> Result<(), Error> {
     let found = match report.sha256 {
         Some(found) => found,
-        None => archive::sha256_file(&report.bundle, progress).map_err(VerifyError::from)?,
+        None => {
+            archive::sha256_file(&report.bundle, progress).map_err(read_error(&report.bundle))?
+        }
     };
     report.sha256 = Some(found);
     if found != expected {
-        report.differences.push(Finding::Bundle(BundleDifference::Sha256 { expected, found }));
+        report
+            .differences
+            .push(Finding::Bundle(BundleDifference::Sha256 {
+                expected,
+                found,
+            }));
     }
     Ok(())
 }

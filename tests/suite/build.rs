@@ -87,7 +87,11 @@ fn an_up_to_date_build_reads_no_model_and_a_changed_one_alone_is_hashed_anew() {
     let (report, read) = Counting::build(&session);
     assert_eq!(report.outcome, Outcome::Built);
     for (name, size) in &sizes {
-        let expected = if name == changed { 2 * (4 << 20) } else { *size };
+        let expected = if name == changed {
+            2 * (4 << 20)
+        } else {
+            *size
+        };
         assert_eq!(read[name], expected, "{name}");
     }
 }
@@ -96,7 +100,11 @@ fn an_up_to_date_build_reads_no_model_and_a_changed_one_alone_is_hashed_anew() {
 #[test]
 fn explain_and_dry_run_name_every_reason() {
     let session = Session::rods();
-    session.edit("bundle.toml", "name = \"rods\"", "name = \"rods\"\ncreated = \"2025-12-18 15:30:42\"");
+    session.edit(
+        "bundle.toml",
+        "name = \"rods\"",
+        "name = \"rods\"\ncreated = \"2025-12-18 15:30:42\"",
+    );
     let before = session.names(".");
     let run = session.bundle(&["build", "--dry-run"]).ends(0);
     assert_eq!(session.names("."), before);
@@ -106,19 +114,33 @@ fn explain_and_dry_run_name_every_reason() {
     session.bundle(&["build"]).ends(0);
     session.settle();
     session.bundle(&["build"]).ends(0);
-    assert_snapshot!("nothing_changed", session.bundle(&["build", "--explain"]).ends(0).transcript());
+    assert_snapshot!(
+        "nothing_changed",
+        session.bundle(&["build", "--explain"]).ends(0).transcript()
+    );
 
     let pi = session.read("models/pi_model_20251218.pkl");
     session.write("models/pi_model_20251218.pkl", &pi);
     session.write("models/sc_segmenter.pth", "other weights");
-    session.edit("bundle.toml", "mask_threshold = 0.5", "mask_threshold = 0.6");
-    session.edit("bundle.toml", "[tracker]\nconfig_path = \"tracking_config.yml\"\n", "");
+    session.edit(
+        "bundle.toml",
+        "mask_threshold = 0.5",
+        "mask_threshold = 0.6",
+    );
+    session.edit(
+        "bundle.toml",
+        "[tracker]\nconfig_path = \"tracking_config.yml\"\n",
+        "",
+    );
     let run = session.bundle(&["build", "--dry-run", "--explain"]).ends(0);
     assert_snapshot!("several_changes", run.transcript());
     session.bundle(&["build"]).ends(0);
 
     fs::remove_dir_all(session.cache()).unwrap();
-    assert_snapshot!("no_records", session.bundle(&["build", "--explain"]).ends(0).transcript());
+    assert_snapshot!(
+        "no_records",
+        session.bundle(&["build", "--explain"]).ends(0).transcript()
+    );
 
     fs::remove_file(session.path("rods_20251218.zip")).unwrap();
     let run = session.bundle(&["build", "--dry-run"]).ends(0);
@@ -132,7 +154,10 @@ fn explain_and_dry_run_name_every_reason() {
     assert_snapshot!("output_altered", run.transcript());
     zip.truncate(5000);
     session.write("rods_20251218.zip", &zip);
-    assert_snapshot!("output_cut", session.bundle(&["build", "--dry-run"]).ends(0).transcript());
+    assert_snapshot!(
+        "output_cut",
+        session.bundle(&["build", "--dry-run"]).ends(0).transcript()
+    );
     session.bundle(&["build", "--locked"]).ends(0);
 }
 
@@ -161,25 +186,45 @@ fn hitmictools_calls_work() {
         Run::of(&mut command).ends(0).stdout
     };
     let config = "config_model_bundle.yml";
-    assert_eq!(run(&["build", "-i", config, "-o", "my.zip"]), "my_20251218.zip\n");
-    assert_eq!(run(&["build", "-i", config, "-o", "my.zip", "--no-auto-date"]), "my.zip\n");
-    assert_eq!(run(&["create", "-i", config, "-o", "exact.zip"]), "exact.zip\n");
+    assert_eq!(
+        run(&["build", "-i", config, "-o", "my.zip"]),
+        "my_20251218.zip\n"
+    );
+    assert_eq!(
+        run(&["build", "-i", config, "-o", "my.zip", "--no-auto-date"]),
+        "my.zip\n"
+    );
+    assert_eq!(
+        run(&["create", "-i", config, "-o", "exact.zip"]),
+        "exact.zip\n"
+    );
     let dated = Path::new("dir").join("model_collection_20251218.zip");
-    assert_eq!(run(&["create-mbundle", "-i", config, "-d", "dir"]), format!("{}\n", dated.display()));
+    assert_eq!(
+        run(&["create-mbundle", "-i", config, "-d", "dir"]),
+        format!("{}\n", dated.display())
+    );
     assert_eq!(session.read("my.zip"), session.read("exact.zip"));
-    assert_eq!(session.read("my.zip"), session.read("dir/model_collection_20251218.zip"));
+    assert_eq!(
+        session.read("my.zip"),
+        session.read("dir/model_collection_20251218.zip")
+    );
 }
 
 #[test]
 fn an_output_that_is_no_bundle_is_left_alone() {
     let session = Session::small(10);
-    assert_snapshot!("not_zip", session.bundle(&["build", "-o", "out.tar"]).ends(2).stderr);
+    assert_snapshot!(
+        "not_zip",
+        session.bundle(&["build", "-o", "out.tar"]).ends(2).stderr
+    );
     session.write("thesis.zip", "PK my only copy");
     let run = session.bundle(&["build", "-o", "thesis.zip"]).ends(2);
     assert_snapshot!("in_the_way", run.stderr);
     assert_eq!(session.text("thesis.zip"), "PK my only copy");
     assert!(!session.exists("bundle.lock"));
-    session.bundle(&["build", "-o", "thesis.zip", "--force"]).ends(0);
+    session
+        .bundle(&["build", "-o", "thesis.zip", "--force"])
+        .ends(0);
     session.bundle(&["verify", "thesis.zip"]).ends(0);
     // A bundle, even a damaged one, is replaced.
     let mut zip = session.read("thesis.zip");
@@ -199,7 +244,9 @@ fn a_lock_with_another_archive_is_not_reproduced() {
     let at = lock.find("sha256 = \"").unwrap() + 10;
     let edited = format!("{}{}{}", &lock[..at], "0".repeat(64), &lock[at + 64..]);
     session.write("bundle.lock", &edited);
-    let run = session.bundle(&["build", "--locked", "-o", "a.zip"]).ends(1);
+    let run = session
+        .bundle(&["build", "--locked", "-o", "a.zip"])
+        .ends(1);
     assert!(run.stderr.contains("would not be what"), "{}", run.stderr);
     assert!(!session.exists("a.zip"));
     assert_eq!(session.text("bundle.lock"), edited);
@@ -230,17 +277,28 @@ fn a_killed_build_leaves_the_old_bundle_or_the_new_one() {
             session.bundle(&["verify", "a.zip"]).ends(0);
         }
         session.bundle(&["build", "-o", "a.zip"]).ends(0);
-        session.bundle(&["verify", "a.zip", "--lock", "bundle.lock"]).ends(0);
+        session
+            .bundle(&["verify", "a.zip", "--lock", "bundle.lock"])
+            .ends(0);
         assert!(session.text("a.zip.sha256").ends_with("  a.zip\n"));
     }
-    assert!(killed > 10, "only {killed} builds were killed before they ended");
+    assert!(
+        killed > 10,
+        "only {killed} builds were killed before they ended"
+    );
     // Leftovers that are old enough are removed by the next build.
     std::thread::sleep(Duration::from_secs(6));
     session.write("weights.pth", "last");
     session.bundle(&["build", "-o", "a.zip"]).ends(0);
     assert_eq!(
         session.names("."),
-        ["a.zip", "a.zip.sha256", "bundle.lock", "bundle.toml", "weights.pth"]
+        [
+            "a.zip",
+            "a.zip.sha256",
+            "bundle.lock",
+            "bundle.toml",
+            "weights.pth"
+        ]
     );
 }
 
@@ -263,8 +321,12 @@ fn builds_side_by_side_succeed() {
         assert!(child.wait().unwrap().success());
     }
     for project in [&session, &other] {
-        project.bundle(&["verify", "a.zip", "--lock", "bundle.lock"]).ends(0);
-        project.bundle(&["build", "--locked", "-o", "a.zip"]).ends(0);
+        project
+            .bundle(&["verify", "a.zip", "--lock", "bundle.lock"])
+            .ends(0);
+        project
+            .bundle(&["build", "--locked", "-o", "a.zip"])
+            .ends(0);
     }
 }
 
@@ -284,12 +346,17 @@ fn a_useless_cache_costs_time_not_results() {
         for path in &records {
             fs::write(path, damage).unwrap();
         }
-        assert_eq!(session.bundle(&["build", "-o", "a.zip"]).ends(0).stdout, first.stdout);
+        assert_eq!(
+            session.bundle(&["build", "-o", "a.zip"]).ends(0).stdout,
+            first.stdout
+        );
         session.write("weights.pth", damage);
         session.bundle(&["build", "-o", "a.zip"]).ends(0);
         session.write("weights.pth", pattern(100_000));
         session.bundle(&["build", "-o", "a.zip"]).ends(0);
-        session.bundle(&["verify", "a.zip", "--lock", "bundle.lock"]).ends(0);
+        session
+            .bundle(&["verify", "a.zip", "--lock", "bundle.lock"])
+            .ends(0);
     }
 
     // No place for a cache at all: a file is in the way.
@@ -312,7 +379,11 @@ fn a_full_disk_is_a_clear_error_and_leaves_the_old_bundle() {
     let mut shell = std::process::Command::new("bash");
     let program = env!("CARGO_BIN_EXE_bundle");
     shell
-        .args(["-c", "trap '' XFSZ; ulimit -f 1500; exec \"$0\" build -o a.zip", program])
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 1500; exec \"$0\" build -o a.zip",
+            program,
+        ])
         .current_dir(session.path(""))
         .env("BUNDLE_CACHE_DIR", session.cache());
     let run = Run::of(&mut shell).ends(2);
@@ -320,7 +391,13 @@ fn a_full_disk_is_a_clear_error_and_leaves_the_old_bundle() {
     assert_eq!(session.read("a.zip"), zip);
     assert_eq!(
         session.names("."),
-        ["a.zip", "a.zip.sha256", "bundle.lock", "bundle.toml", "weights.pth"]
+        [
+            "a.zip",
+            "a.zip.sha256",
+            "bundle.lock",
+            "bundle.toml",
+            "weights.pth"
+        ]
     );
     session.bundle(&["build", "-o", "a.zip"]).ends(0);
 }
@@ -336,7 +413,11 @@ fn a_source_that_changes_under_the_build_is_named() {
             }
         }
     }
-    for (name, bytes) in [("same size", [1_u8; 1000].as_slice()), ("shrunk", &[1; 10]), ("grown", &[1; 2000])] {
+    for (name, bytes) in [
+        ("same size", [1_u8; 1000].as_slice()),
+        ("shrunk", &[1; 10]),
+        ("grown", &[1; 2000]),
+    ] {
         let session = Session::small(1000);
         let options = Options {
             config: session.path("bundle.toml"),
@@ -347,8 +428,13 @@ fn a_source_that_changes_under_the_build_is_named() {
             force: false,
         };
         let cache = Cache::open_at(session.cache().to_owned());
-        let error = build(&options, cache, &Meddler(&session, bytes)).expect_err(name).to_string();
-        assert!(error.contains("weights.pth") && error.contains("changed"), "{name}: {error}");
+        let error = build(&options, cache, &Meddler(&session, bytes))
+            .expect_err(name)
+            .to_string();
+        assert!(
+            error.contains("weights.pth") && error.contains("changed"),
+            "{name}: {error}"
+        );
         assert_eq!(session.names("."), ["bundle.toml", "weights.pth"], "{name}");
     }
 }

@@ -22,7 +22,9 @@ fn layer(module: &str) -> usize {
     LAYERS
         .iter()
         .position(|layer| layer.contains(&module))
-        .unwrap_or_else(|| panic!("`{module}` is in no layer: put it in the map and into this test"))
+        .unwrap_or_else(|| {
+            panic!("`{module}` is in no layer: put it in the map and into this test")
+        })
 }
 
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -38,11 +40,14 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// The modules that a source file names as `crate::module`, outside of comments.
 fn uses(text: &str) -> impl Iterator<Item = &str> {
-    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    code.flat_map(|line| line.split("crate::").skip(1)).map(|rest| {
-        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-        &rest[..end.unwrap_or(rest.len())]
-    })
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split("crate::").skip(1))
+        .map(|rest| {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            &rest[..end.unwrap_or(rest.len())]
+        })
 }
 
 #[test]
@@ -54,7 +59,11 @@ fn imports_go_downward() {
     for file in files {
         let relative = file.strip_prefix(&root).unwrap();
         let first = relative.components().next().unwrap();
-        let module = Path::new(first.as_os_str()).file_stem().unwrap().to_str().unwrap();
+        let module = Path::new(first.as_os_str())
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap();
         if ["lib", "main", "bin"].contains(&module) {
             continue;
         }
@@ -68,5 +77,8 @@ fn imports_go_downward() {
             );
         }
     }
-    assert!(seen > 50, "the test found only {seen} imports: does it still read them?");
+    assert!(
+        seen > 50,
+        "the test found only {seen} imports: does it still read them?"
+    );
 }

@@ -42,23 +42,50 @@ fn a_damaged_lock_is_refused_in_its_own_words() {
         ("empty", String::new()),
         ("another file", "[package]\nname = \"x\"\n".to_owned()),
         ("newer", edit("version = 1", "version = 2")),
-        ("conflict", edit("layout = 1\n", "<<<<<<< HEAD\nlayout = 1\n=======\nlayout = 2\n>>>>>>> b\n")),
+        (
+            "conflict",
+            edit(
+                "layout = 1\n",
+                "<<<<<<< HEAD\nlayout = 1\n=======\nlayout = 2\n>>>>>>> b\n",
+            ),
+        ),
         ("cut in a line", good[..good.len() - 20].to_owned()),
-        ("cut before the last newline", good[..good.len() - 1].to_owned()),
-        ("cut between blocks", good[..good.rfind("[[file]]").unwrap()].to_owned()),
+        (
+            "cut before the last newline",
+            good[..good.len() - 1].to_owned(),
+        ),
+        (
+            "cut between blocks",
+            good[..good.rfind("[[file]]").unwrap()].to_owned(),
+        ),
         ("a comment", edit("layout = 1\n", "layout = 1 # ours\n")),
         ("other spacing", edit("layout = 1", "layout=1")),
         ("other layout", edit("layout = 1", "layout = 2")),
-        ("unknown key", edit("layout = 1\n", "layout = 1\nextra = true\n")),
+        (
+            "unknown key",
+            edit("layout = 1\n", "layout = 1\nextra = true\n"),
+        ),
         ("no order", edit("order = [\"bf_focus\", ", "order = [")),
         ("bad digest", edit(&digest, &digest[1..])),
         ("upper case", edit(&digest, &digest.to_uppercase())),
-        ("bad path", edit("path = \"config.yml\"", "path = \"../config.yml\"")),
-        ("file twice", edit("path = \"config_tracker.yml\"", "path = \"config.yml\"")),
-        ("lists itself", edit("path = \"config_tracker.yml\"", "path = \"bundle.lock\"")),
+        (
+            "bad path",
+            edit("path = \"config.yml\"", "path = \"../config.yml\""),
+        ),
+        (
+            "file twice",
+            edit("path = \"config_tracker.yml\"", "path = \"config.yml\""),
+        ),
+        (
+            "lists itself",
+            edit("path = \"config_tracker.yml\"", "path = \"bundle.lock\""),
+        ),
         ("bad date", edit("created = \"2", "created = \"x2")),
         ("negative size", edit("size = ", "size = -")),
-        ("model without file", edit("weights = \"models/", "weights = \"models/x")),
+        (
+            "model without file",
+            edit("weights = \"models/", "weights = \"models/x"),
+        ),
     ];
     let mut table = String::new();
     for (name, text) in cases {
@@ -94,7 +121,10 @@ fn a_lock_of_another_config_is_refused() {
 fn an_unchanged_project_leaves_the_lock_untouched() {
     let session = Session::rods();
     session.bundle(&["lock"]).ends(0);
-    let before = fs::metadata(session.path("bundle.lock")).unwrap().modified().unwrap();
+    let before = fs::metadata(session.path("bundle.lock"))
+        .unwrap()
+        .modified()
+        .unwrap();
     let text = session.text("bundle.lock");
     session.bundle(&["lock"]).ends(0);
     session.bundle(&["lock", "--check"]).ends(0);
@@ -103,7 +133,10 @@ fn an_unchanged_project_leaves_the_lock_untouched() {
     command.env("SOURCE_DATE_EPOCH", "1000000000");
     crate::session::Run::of(&mut command).ends(0);
     assert_eq!(session.text("bundle.lock"), text);
-    let after = fs::metadata(session.path("bundle.lock")).unwrap().modified().unwrap();
+    let after = fs::metadata(session.path("bundle.lock"))
+        .unwrap()
+        .modified()
+        .unwrap();
     assert_eq!(before, after);
 }
 
@@ -113,15 +146,27 @@ fn the_date_is_the_pin_then_source_date_epoch() {
     let mut command = session.command(&["lock"]);
     command.env("SOURCE_DATE_EPOCH", "1766071842");
     crate::session::Run::of(&mut command).ends(0);
-    assert!(session.text("bundle.lock").contains("created = \"2025-12-18 15:30:42\""));
+    assert!(
+        session
+            .text("bundle.lock")
+            .contains("created = \"2025-12-18 15:30:42\"")
+    );
 
-    session.edit("bundle.toml", "auto_date = false", "auto_date = false\ncreated = \"2024-01-02 03:04:05\"");
+    session.edit(
+        "bundle.toml",
+        "auto_date = false",
+        "auto_date = false\ncreated = \"2024-01-02 03:04:05\"",
+    );
     let run = session.bundle(&["lock", "--check"]).ends(1);
     assert!(run.stderr.contains("bundle.created"), "{}", run.stderr);
     let mut command = session.command(&["lock"]);
     command.env("SOURCE_DATE_EPOCH", "1766071842");
     crate::session::Run::of(&mut command).ends(0);
-    assert!(session.text("bundle.lock").contains("created = \"2024-01-02 03:04:05\""));
+    assert!(
+        session
+            .text("bundle.lock")
+            .contains("created = \"2024-01-02 03:04:05\"")
+    );
 
     let mut command = session.command(&["lock"]);
     command.env("SOURCE_DATE_EPOCH", "soon");
@@ -139,7 +184,11 @@ fn check_names_every_change_and_writes_nothing() {
     let lock = session.text("bundle.lock");
 
     session.write("models/pi_model_20251218.pkl", "second");
-    session.edit("bundle.toml", "score_threshold = 0.3", "score_threshold = 0.35");
+    session.edit(
+        "bundle.toml",
+        "score_threshold = 0.3",
+        "score_threshold = 0.35",
+    );
     session.edit("bundle.toml", "mask_threshold = 0.5\n", "");
     session.edit("bundle.toml", "version = \"1.0\"", "version = \"1.1\"");
     let before = session.names(".");

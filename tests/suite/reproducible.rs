@@ -25,7 +25,10 @@ fn build_example(folder: &Path, prepare: impl FnOnce(&mut Command)) -> Vec<u8> {
 
 fn example() -> Session {
     let session = Session::rods();
-    session.write("bundle.lock", fs::read(format!("{RODS}/bundle.lock")).unwrap());
+    session.write(
+        "bundle.lock",
+        fs::read(format!("{RODS}/bundle.lock")).unwrap(),
+    );
     session
 }
 
@@ -34,7 +37,10 @@ fn the_bytes_depend_on_the_lock_alone() {
     let reference = build_example(Path::new(RODS), |_| {});
 
     let elsewhere = example();
-    assert!(build_example(&elsewhere.path(""), |_| {}) == reference, "another folder, another checkout time");
+    assert!(
+        build_example(&elsewhere.path(""), |_| {}) == reference,
+        "another folder, another checkout time"
+    );
 
     for (name, value) in [
         ("TZ", "Pacific/Kiritimati"),
@@ -52,8 +58,16 @@ fn the_bytes_depend_on_the_lock_alone() {
 
     let old = elsewhere.path("models/unet_segm.pth");
     let epoch = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
-    fs::File::options().write(true).open(old).unwrap().set_modified(epoch).unwrap();
-    assert!(build_example(&elsewhere.path(""), |_| {}) == reference, "other times");
+    fs::File::options()
+        .write(true)
+        .open(old)
+        .unwrap()
+        .set_modified(epoch)
+        .unwrap();
+    assert!(
+        build_example(&elsewhere.path(""), |_| {}) == reference,
+        "other times"
+    );
 }
 
 #[cfg(unix)]
@@ -69,13 +83,27 @@ fn the_bytes_do_not_depend_on_modes_links_or_umask() {
     let real = folder.join("elsewhere.bin");
     fs::rename(folder.join("models/sc_segmenter.pth"), &real).unwrap();
     symlink("../elsewhere.bin", folder.join("models/sc_segmenter.pth")).unwrap();
-    assert!(build_example(&folder, |_| {}) == reference, "modes and symlinks");
+    assert!(
+        build_example(&folder, |_| {}) == reference,
+        "modes and symlinks"
+    );
 
     let linked = Session::new();
-    for name in ["bundle.toml", "bundle.lock", "models", "metadata", "frames", "expected", "tracking_config.yml"] {
+    for name in [
+        "bundle.toml",
+        "bundle.lock",
+        "models",
+        "metadata",
+        "frames",
+        "expected",
+        "tracking_config.yml",
+    ] {
         symlink(folder.join(name), linked.path(name)).unwrap();
     }
-    assert!(build_example(&linked.path(""), |_| {}) == reference, "everything symlinked");
+    assert!(
+        build_example(&linked.path(""), |_| {}) == reference,
+        "everything symlinked"
+    );
 
     for entry in ["models", "metadata"] {
         for file in fs::read_dir(folder.join(entry)).unwrap() {
@@ -92,7 +120,11 @@ fn the_bytes_do_not_depend_on_modes_links_or_umask() {
     let mut shell = Command::new("sh");
     let out = session.path("umask.zip");
     shell
-        .args(["-c", "umask 077; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_bundle")])
+        .args([
+            "-c",
+            "umask 077; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_bundle"),
+        ])
         .args(["build", "--locked", "--no-auto-date", "-c"])
         .arg(folder.join("bundle.toml"))
         .arg("-o")
@@ -100,14 +132,24 @@ fn the_bytes_do_not_depend_on_modes_links_or_umask() {
         .env("BUNDLE_CACHE_DIR", session.cache());
     Run::of(&mut shell).ends(0);
     assert!(fs::read(&out).unwrap() == reference, "umask 077");
-    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&out).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 #[test]
 fn toml_and_yaml_of_the_example_differ_only_by_name_about_and_test() {
     let session = Session::rods();
     for config in ["bundle.toml", "config_model_bundle.yml"] {
-        let mut command = session.command(&["build", "-c", config, "-o", &format!("{config}.zip"), "--no-auto-date"]);
+        let mut command = session.command(&[
+            "build",
+            "-c",
+            config,
+            "-o",
+            &format!("{config}.zip"),
+            "--no-auto-date",
+        ]);
         command.env("SOURCE_DATE_EPOCH", "1766071842");
         Run::of(&mut command).ends(0);
     }
@@ -120,12 +162,22 @@ fn toml_and_yaml_of_the_example_differ_only_by_name_about_and_test() {
     from("config_model_bundle.yml.zip", "yaml");
     for name in session.names("yaml/models") {
         let name = format!("models/{name}");
-        assert_eq!(session.read(&format!("toml/{name}")), session.read(&format!("yaml/{name}")), "{name}");
+        assert_eq!(
+            session.read(&format!("toml/{name}")),
+            session.read(&format!("yaml/{name}")),
+            "{name}"
+        );
     }
     let strip = |text: String| {
         let models = text.find("bf_focus:").unwrap();
         text[models..].to_owned()
     };
-    assert_eq!(strip(session.text("toml/config.yml")), strip(session.text("yaml/config.yml")));
-    assert_eq!(session.read("toml/config_tracker.yml"), session.read("yaml/config_tracker.yml"));
+    assert_eq!(
+        strip(session.text("toml/config.yml")),
+        strip(session.text("yaml/config.yml"))
+    );
+    assert_eq!(
+        session.read("toml/config_tracker.yml"),
+        session.read("yaml/config_tracker.yml")
+    );
 }

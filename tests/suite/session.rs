@@ -136,18 +136,26 @@ impl Run {
 
     /// The command as it shows in a snapshot.
     pub fn transcript(&self) -> String {
-        let code = self.code.map_or("signal".to_owned(), |code| code.to_string());
-        format!("exit status {code}\n--- stdout\n{}--- stderr\n{}", self.stdout, self.stderr)
+        let code = self
+            .code
+            .map_or("signal".to_owned(), |code| code.to_string());
+        format!(
+            "exit status {code}\n--- stdout\n{}--- stderr\n{}",
+            self.stdout, self.stderr
+        )
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}", self.stdout))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.stdout))
     }
 }
 
 /// Bytes that compress badly and repeat nowhere soon.
 pub fn pattern(size: usize) -> Vec<u8> {
-    (0..size as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
+    (0..size as u64)
+        .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+        .collect()
 }
 
 /// Copies a folder but for what a build writes into it.
