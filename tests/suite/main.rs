@@ -1,4 +1,5 @@
 //! The tests: sessions as a user has them.
 
 mod archive;
+mod archive_kit;
 mod config;
