@@ -41,6 +41,8 @@ pub struct Knowledge<'a> {
     pub old: Option<&'a Lockfile>,
     /// The lock that the config and its files give now.
     pub new: &'a Lockfile,
+    /// Whether the config says when the content was made; else another date is no reason, but a consequence.
+    pub date_is_pinned: bool,
     /// The files that were read, and why.
     pub read: &'a HashMap<BundlePath, ReadReason>,
     /// What is at the output's path.
@@ -156,7 +158,7 @@ pub fn plan(known: Knowledge) -> Plan {
         None => LockPlan::Missing,
         Some(old) if old.same_content(known.new) => LockPlan::UpToDate,
         Some(old) => LockPlan::Stale {
-            changes: old.changes(known.new),
+            changes: changes(old, &known),
         },
     };
     Plan {
@@ -164,6 +166,16 @@ pub fn plan(known: Knowledge) -> Plan {
         output: output(&known, &lock),
         lock,
     }
+}
+
+fn changes(old: &Lockfile, known: &Knowledge) -> Vec<Change> {
+    let mut changes = old.changes(known.new);
+    let is_date =
+        |change: &Change| matches!(change, Change::Setting { key, .. } if key == "bundle.created");
+    if !known.date_is_pinned {
+        changes.retain(|change| !is_date(change));
+    }
+    changes
 }
 
 fn files(known: &Knowledge, lock: &LockPlan) -> Vec<FilePlan> {

@@ -72,12 +72,9 @@ fn perform(options: &Options, explain: bool, json: bool, context: &Context) -> O
 
 /// One line a file: what is to be done with it, and why.
 fn print_plan(report: &Report, all: bool, context: &Context) {
-    let width = report
-        .plan
-        .files
-        .iter()
-        .map(|file| file.path.as_str().len())
-        .max();
+    let output = report.output.display().to_string();
+    let paths = report.plan.files.iter().map(|file| file.path.as_str());
+    let width = paths.chain([output.as_str()]).map(str::len).max();
     let width = width.unwrap_or(0);
     for FilePlan { path, reason, .. } in &report.plan.files {
         let verb = match reason {
@@ -96,16 +93,14 @@ fn print_plan(report: &Report, all: bool, context: &Context) {
             ));
         }
     }
-    if let Some(output) = &report.plan.output {
-        let verb = if *output == OutputPlan::UpToDate {
-            "keep"
-        } else {
-            "build"
+    if let Some(reason) = &report.plan.output {
+        let verb = match reason {
+            OutputPlan::UpToDate => "keep",
+            _ => "build",
         };
-        let path = report.output.display();
         context
             .printer
-            .note(format_args!("{verb:<6}  {path}  {output}"));
+            .note(format_args!("{verb:<6}  {output:<width$}  {reason}"));
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Options {
 /// What was built.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    #[serde(flatten)]
     pub outcome: Outcome,
     pub output: PathBuf,
     /// The finished ZIP, if it is known.
@@ -113,6 +114,7 @@ pub fn build(
     let plan = plan(Knowledge {
         old: project.lock.as_ref(),
         new: &resolved.lock,
+        date_is_pinned: project.config.created.is_some(),
         read: &resolved.read,
         output: state,
     });

@@ -66,6 +66,7 @@ pub fn lock(
     let plan = plan(Knowledge {
         old: project.lock.as_ref(),
         new: &resolved.lock,
+        date_is_pinned: project.config.created.is_some(),
         read: &resolved.read,
         output: Output::NotAsked,
     });

@@ -1,6 +1,7 @@
 //! The tests: sessions as a user has them.
 
 mod archive;
+mod archive_kit;
 mod build;
 mod config;
 mod layers;
