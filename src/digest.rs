@@ -1,6 +1,6 @@
 //! Digests as types, and the hashing of files over all cores.
 //!
-//! A file is read in slices of 1 MiB with positioned reads, never mapped: a file that is truncated under a
+//! A file is read in slices of 256 KiB with positioned reads, never mapped: a file that is truncated under a
 //! map kills the process, a short read is an error. Each slice is one subtree of BLAKE3's tree and one
 //! part of the CRC, so slices are read and hashed in any order on any thread and merged afterwards.
 
@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use crate::progress::{Progress, check_interrupt};
 
 /// Bytes a thread reads and hashes at a time; a power of two, so that each slice is a whole BLAKE3 subtree.
-const SLICE: u64 = 1 << 20;
+const SLICE: u64 = 1 << 18;
 
 /// A BLAKE3 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
