@@ -1,7 +1,7 @@
 //! The arguments that the loader passes on, checked against the catalogue.
 
 use super::catalogue::{ArgKind, ArgSpec, COMPILE_MODES, ModelKind, ModelSpec};
-use super::context::{Context, listed};
+use super::context::{Context, listed, misspelt};
 use super::problem::{Problem, Span};
 use super::tree::{Data, Entry, Node};
 use crate::value::{Key, Map, Value};
@@ -160,7 +160,8 @@ fn check(
         }
     }
     for spec in specs.iter().filter(|spec| spec.required) {
-        if get(entries, spec.name).is_none() {
+        let misspelt = misspelt(entries.iter().copied(), spec.name, &names);
+        if get(entries, spec.name).is_none() && !misspelt {
             context
                 .error(
                     format!("{what} has no `{}`", spec.name),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::args;
 use super::catalogue::{self, ArgKind, MODELS, ModelKey, ModelKind, ModelSpec, is_portable_name};
-use super::context::{Context, listed, nearest};
+use super::context::{Context, listed, misspelt, nearest};
 use super::paths::source_file;
 use super::problem::Problem;
 use super::tree::{self, Data, Entry, Node, Syntax};
@@ -242,6 +242,22 @@ fn argument_home(entry: &Entry, spec: &ModelSpec) -> Option<String> {
 fn weights(entry: &Entry, name: &str, context: &mut Context<'_>) -> Option<SourceFile> {
     match entry.value.get("model_path") {
         Some(path) => source_file(context, &path.value, &format!("`{name}.model_path`")),
+        None if misspelt(
+            entry.value.entries().unwrap_or_default().iter(),
+            "model_path",
+            KEYS,
+        ) =>
+        {
+            None
+        }
+        None if misspelt(
+            entry.value.entries().unwrap_or_default().iter(),
+            "model_path",
+            CUSTOM_KEYS,
+        ) =>
+        {
+            None
+        }
         None => {
             context
                 .error(
@@ -307,8 +323,8 @@ fn extension(
                 "loaded with `torch.load` there",
             )
             .set_help(format!(
-                "the bundle works here; for HiTMicTools, give {}",
-                accepted()
+                "it is packed all the same; HiTMicTools wants `.{}`",
+                spec.loadable[0]
             ));
     }
     Some(extension.to_owned())

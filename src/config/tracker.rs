@@ -1,6 +1,6 @@
 //! btrack's settings: a YAML file copied as it is, or a JSON file rewritten as YAML; sizes of matrices checked.
 
-use super::context::Context;
+use super::context::{Context, misspelt};
 use super::paths::source_file;
 use super::problem::{Problem, Source, Span};
 use super::tree::{self, Data, Entry, Node, Syntax};
@@ -26,6 +26,9 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Tracker> 
     };
     context.unknown_keys(entries, "`tracker`", &["config_path"]);
     let Some(path) = node.get("config_path") else {
+        if misspelt(entries.iter(), "config_path", &["config_path"]) {
+            return None;
+        }
         context
             .error(
                 "`tracker` has no `config_path`",

@@ -15,7 +15,7 @@ pub enum Plain {
     Float(f64),
     /// A date or a time: PyYAML makes a `datetime` of it.
     Timestamp,
-    /// `<<` and `=`, which YAML 1.1 gives types of their own.
+    /// `<<`, `=` and other signs that YAML 1.1 gives types of their own.
     Special,
     String,
 }
@@ -88,7 +88,7 @@ pub fn pyyaml(text: &str) -> Plain {
         "no" | "false" | "off" if one_case(text) => return Plain::Bool(false),
         "null" if one_case(text) => return Plain::Null,
         "" | "~" => return Plain::Null,
-        "<<" | "=" => return Plain::Special,
+        "<<" | "=" | "!" | "&" | "*" => return Plain::Special,
         _ => {}
     }
     if let Some(float) = pyyaml_float(text) {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::config::problem::{Problem, Source, Span};
 use crate::value::Key;
-use crate::yaml::{self, Plain};
+use crate::yaml::{self, Ambiguity, Plain};
 
 pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node> {
     let mut reader = Reader {
@@ -29,7 +29,12 @@ pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node
     let text: &str = source.inner();
     for step in Parser::new_from_str_with_options(text, options) {
         let finished = match step {
-            Ok((event, span)) => reader.event(event, span.byte_range().unwrap_or(0..0)),
+            Ok((event, span)) => {
+                if let Some(tag) = span.tag_span() {
+                    reader.refuse_tag(tag.byte_range().unwrap_or(0..0));
+                }
+                reader.event(event, span.byte_range().unwrap_or(0..0))
+            }
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
                 let problem =
@@ -83,8 +88,7 @@ impl Reader<'_> {
                     return Err(problem);
                 }
             }
-            Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span);
+            Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
                 if self.awaits_key() {
                     let key = self.key(&text, plain, &span);
@@ -94,12 +98,10 @@ impl Reader<'_> {
                     self.finish(Node { data, span }, anchor)?;
                 }
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span);
+            Event::SequenceStart(_, anchor, _) => {
                 self.begin(Data::List(Vec::new()), anchor, span)?;
             }
-            Event::MappingStart(_, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span);
+            Event::MappingStart(_, anchor, _) => {
                 self.begin(Data::Map(Vec::new()), anchor, span)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -115,13 +117,11 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn refuse_tag(&mut self, tagged: bool, span: &Span) {
-        if tagged {
-            let problem = Problem::error(self.source, "tags are not supported")
-                .label(span, "this value has a tag (`!...`)")
-                .help("remove the tag; quote the value if it is text");
-            self.problems.push(problem);
-        }
+    fn refuse_tag(&mut self, span: Span) {
+        let problem = Problem::error(self.source, "tags are not supported")
+            .label(&span, "a tag")
+            .help("remove it; quote the value if it is text");
+        self.problems.push(problem);
     }
 
     fn awaits_key(&self) -> bool {
@@ -231,6 +231,12 @@ impl Reader<'_> {
             self.problems.push(problem);
             return None;
         }
+        if let Some(ambiguity) = yaml::ambiguity(text) {
+            let help = format!("quote it: \"{text}\"");
+            self.problems
+                .push(ambiguous(self.source, text, ambiguity, span).help(help));
+            return None;
+        }
         match self.scalar(text, plain, span) {
             Data::String(text) => Some(Key::String(text)),
             Data::Int(number) => Some(Key::Int(number)),
@@ -254,15 +260,8 @@ impl Reader<'_> {
             return Data::String(text.to_owned());
         }
         if let Some(ambiguity) = yaml::ambiguity(text) {
-            let message = format!("`{text}` means different things to different versions of YAML");
-            let readings = format!(
-                "{} to PyYAML, which HiTMicTools uses; {} to YAML 1.2",
-                ambiguity.pyyaml, ambiguity.core
-            );
-            let problem = Problem::error(self.source, message)
-                .label(span, readings)
-                .help(ambiguity.advice(text));
-            self.problems.push(problem);
+            let problem = ambiguous(self.source, text, ambiguity, span);
+            self.problems.push(problem.help(ambiguity.advice(text)));
             return Data::Invalid;
         }
         match yaml::core_schema(text) {
@@ -277,6 +276,14 @@ impl Reader<'_> {
             Plain::String | Plain::Timestamp | Plain::Special => Data::String(text.to_owned()),
         }
     }
+}
+
+/// Says that PyYAML reads a plain scalar otherwise than YAML 1.2.
+fn ambiguous(source: &Source, text: &str, ambiguity: Ambiguity, span: &Span) -> Problem {
+    let message = format!("`{text}` means different things to different versions of YAML");
+    let Ambiguity { pyyaml, core } = ambiguity;
+    let readings = format!("{pyyaml} to PyYAML, which HiTMicTools uses; {core} to YAML 1.2");
+    Problem::error(source, message).label(span, readings)
 }
 
 /// How many nodes a tree has.
