@@ -4,10 +4,12 @@ mod args;
 mod bundle;
 pub mod catalogue;
 mod context;
+mod metadata;
 mod model;
 mod paths;
 mod problem;
 pub mod template;
+mod test_vector;
 mod tracker;
 mod tree;
 
@@ -112,6 +114,23 @@ pub struct Tracker {
     pub file: SourceFile,
     /// What the bundle's `config_tracker.yml` holds: a YAML file byte for byte, or a JSON file's values as YAML.
     pub yaml: Vec<u8>,
+}
+
+impl SourceFile {
+    /// The file's extension, without the point, if it is one that a name in an archive can carry: letters and digits.
+    pub fn extension(&self) -> Option<&str> {
+        let extension = self.path.extension()?.to_str()?;
+        let valid = extension.len() <= 16 && extension.bytes().all(|x| x.is_ascii_alphanumeric());
+        (valid && !extension.is_empty()).then_some(extension)
+    }
+
+    /// The file's name without its folders.
+    pub fn name(&self) -> &str {
+        self.path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+    }
 }
 
 impl PartialEq for SourceFile {

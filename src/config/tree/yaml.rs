@@ -27,24 +27,19 @@ pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node
         block_scalar_eof_without_line_feed: true,
     };
     let text: &str = source.inner();
+    if let Some(problem) = unprintable(source, text) {
+        reader.problems.push(problem);
+        return None;
+    }
     for step in Parser::new_from_str_with_options(text, options) {
-        let finished = match step {
-            Ok((event, span)) => {
-                if let Some(tag) = span.tag_span() {
-                    reader.refuse_tag(tag.byte_range().unwrap_or(0..0));
-                }
-                reader.event(event, span.byte_range().unwrap_or(0..0))
-            }
+        match step {
+            Ok((event, span)) => reader.event(event, &span).ok()?,
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
-                let problem =
-                    Problem::error(source, "this is not valid YAML").label(&(at..at), error.info());
-                Err(problem)
+                let problem = Problem::error(source, "this is not valid YAML");
+                reader.problems.push(problem.label(&(at..at), error.info()));
+                return None;
             }
-        };
-        if let Err(problem) = finished {
-            reader.problems.push(problem);
-            return None;
         }
     }
     let end = text.len();
@@ -53,6 +48,12 @@ pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node
         span: end..end,
     }))
 }
+
+/// Whether the reading goes on.
+type Step = Result<(), Stopped>;
+
+/// The reading has ended; why has been said.
+struct Stopped;
 
 /// A list or map whose end has not come yet.
 struct Open {
@@ -76,8 +77,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Takes one event in; fails on what ends the reading.
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
+    fn stop(&mut self, problem: Problem) -> Step {
+        self.problems.push(problem);
+        Err(Stopped)
+    }
+
+    /// Takes one event in.
+    fn event(&mut self, event: Event<'_>, place: &granit_parser::Span) -> Step {
+        let span = place.byte_range().unwrap_or(0..0);
+        if let Some(tag) = place.tag_span() {
+            self.refuse_tag(tag.byte_range().unwrap_or(0..0));
+        }
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -85,7 +95,7 @@ impl Reader<'_> {
                     let problem = Problem::error(self.source, "a config is one YAML document")
                         .label(&span, "a second one begins here")
                         .help("remove this line, or put the documents into files of their own");
-                    return Err(problem);
+                    return self.stop(problem);
                 }
             }
             Event::Scalar(text, style, anchor, _) => {
@@ -141,14 +151,14 @@ impl Reader<'_> {
         }
     }
 
-    fn begin(&mut self, data: Data, anchor: usize, span: Span) -> Result<(), Problem> {
+    fn begin(&mut self, data: Data, anchor: usize, span: Span) -> Step {
         if self.open.len() >= MAX_DEPTH {
-            return Err(too_deep(self.source, &span));
+            return self.stop(too_deep(self.source, &span));
         }
         if self.awaits_key() {
             let problem = Problem::error(self.source, "a key is a text or an integer")
                 .label(&span, "expected a key, found a list or table");
-            return Err(problem);
+            return self.stop(problem);
         }
         let start = span.start;
         self.open.push(Open {
@@ -162,10 +172,10 @@ impl Reader<'_> {
     }
 
     /// Puts a complete node where it belongs.
-    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
+    fn finish(&mut self, node: Node, anchor: usize) -> Step {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(too_large(self.source, &node.span));
+            return self.stop(too_large(self.source, &node.span));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -202,19 +212,19 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn alias(&mut self, id: usize, span: Span) -> Result<(), Problem> {
+    fn alias(&mut self, id: usize, span: Span) -> Step {
         if self.awaits_key() {
             let problem = Problem::error(self.source, "a key is a text or an integer")
                 .label(&span, "expected a key, found an alias");
-            return Err(problem);
+            return self.stop(problem);
         }
         let Some(node) = self.anchors.get(&id).cloned() else {
             let problem = Problem::error(self.source, "the alias stands inside its own anchor")
                 .label(&span, "a value cannot hold itself");
-            return Err(problem);
+            return self.stop(problem);
         };
         if self.open.len() + depth(&node) > MAX_DEPTH {
-            return Err(too_deep(self.source, &span));
+            return self.stop(too_deep(self.source, &span));
         }
         self.nodes += count(&node);
         self.finish(node, 0)
@@ -276,6 +286,19 @@ impl Reader<'_> {
             Plain::String | Plain::Timestamp | Plain::Special => Data::String(text.to_owned()),
         }
     }
+}
+
+/// Complains of the first character that PyYAML's reader does not let into a YAML text.
+fn unprintable(source: &Source, text: &str) -> Option<Problem> {
+    let printable = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{A0}'..='\u{FFFD}' | '\u{1_0000}'..);
+    let (at, c) = text.char_indices().find(|&(_, c)| !printable(c))?;
+    let code = u32::from(c);
+    let problem = Problem::error(source, "a character that YAML does not allow")
+        .label(&(at..at + c.len_utf8()), format!("U+{code:04X}"))
+        .help(format!(
+            "remove it, or write it in double quotes as \"\\u{code:04X}\""
+        ));
+    Some(problem)
 }
 
 /// Says that PyYAML reads a plain scalar otherwise than YAML 1.2.

@@ -49,6 +49,10 @@ fn syntax() {
             "a key twice",
             "[bf_focus]\nmodel_path = \"a\"\nmodel_path = \"b\"\n",
         ),
+        toml(
+            "a key twice, after one in an inline table",
+            "[bf_focus]\nmodel_path = \"models/bf_focus_v3.pth\"\ntest = { model_path = 1 }\nmodel_path = \"b\"\n",
+        ),
         toml("a table twice", "[bf_focus]\n\n[bf_focus]\n"),
         toml("an open string", "[bf_focus]\nmodel_path = \"models/a\n"),
         toml("carriage returns", "[bf_focus]\r\nmodel_path = 1\r\n"),
@@ -72,6 +76,7 @@ fn syntax() {
         yaml("a table as key", "{a: b}: c\n"),
         yaml("nested too deeply", deep),
         yaml("a list", "- bf_focus\n"),
+        yaml("a control character", "bf_focus:\n  model_path: a\u{8}b\n"),
         yaml("an open quote", "bf_focus:\n  model_path: 'models\n"),
     ];
     insta::assert_snapshot!(said(&folder, &cases));
@@ -325,7 +330,7 @@ fn other_files() {
         .write("size.yml", tracker(("states: 6", "states: 5")))
         .write("word.yml", tracker(("- 0.0", "- zero")))
         .write("missing.yml", "motion_model:\n  measurements: 3\n  A: {}\n")
-        .write("null.json", "{\"TrackerConfig\": {\"MotionModel\": {\"measurements\": 1, \"states\": 1, \"A\": {\"matrix\": [1]}, \"H\": {\"matrix\": [1]}, \"P\": {\"matrix\": [1]}, \"R\": {\"matrix\": [1]}, \"G\": {\"matrix\": [1]}, \"x\": null}}}");
+        .write("null.json", "{\"TrackerConfig\": {\"MotionModel\": {\"measurements\": 1, \"states\": 1, \"A\": {\"matrix\": [1]}, \"H\": {\"matrix\": [1]}, \"P\": {\"matrix\": [1]}, \"R\": {\"matrix\": [1]}, \"G\": {\"matrix\": [1]}, \"x\": null, \"y\": 12345678901234567890}}}");
     let metadata = |name: &str| {
         format!(
             "[oof_detector]\nmodel_path = \"models/oof_detector_rfdetr.pth\"\nmodel_metadata = \"{name}\"\n"

@@ -5,6 +5,7 @@ use std::fs;
 use model_bundle::config::{Config, template};
 use model_bundle::packed;
 use model_bundle::value::{Key, Map, Value};
+use model_bundle::yaml;
 use proptest::prelude::*;
 
 use super::{Folder, fixture, rods};
@@ -95,6 +96,48 @@ tracker: {config_path: tracking_config.yml}
     assert_eq!(own.test.as_ref().unwrap().rtol, Some(1.0));
     let created = config.created.unwrap();
     insta::assert_snapshot!(String::from_utf8(packed::config_yml(&config, created)).unwrap());
+}
+
+/// Hard and random arguments, written in both syntaxes by our own writers, come back equal and unchanged.
+#[test]
+fn any_arguments_come_through_both_syntaxes() {
+    let folder = rods();
+    folder.write(
+        "own.yml",
+        "own: {bundle_name: own, model_path: models/bf_focus_v3.pth}\n",
+    );
+    let mut config = folder.load("own.yml").unwrap();
+    for document in super::pyyaml::documents(300) {
+        // TOML has no text of digits as a key, and NaN is not itself.
+        let arguments = plain(&document);
+        let model = Map::from_iter([
+            ("bundle_name".into(), Value::String("own".to_owned())),
+            (
+                "model_path".into(),
+                Value::String("models/bf_focus_v3.pth".to_owned()),
+            ),
+            ("model_args".into(), Value::Map(arguments.clone())),
+        ]);
+        let yaml = yaml::to_string(&Map::from_iter([("own".into(), Value::Map(model))]));
+        config.models[0].model_args = Some(arguments);
+        let toml = template::to_toml(&config);
+        assert_eq!(same(&folder, &toml, &yaml), config);
+    }
+}
+
+fn plain(map: &Map) -> Map {
+    let entry =
+        |(key, value): (&Key, &Value)| (Key::from_toml(&key.to_string()), plain_value(value));
+    map.iter().map(entry).collect()
+}
+
+fn plain_value(value: &Value) -> Value {
+    match value {
+        Value::Float(x) if x.is_nan() => Value::Bool(false),
+        Value::List(items) => Value::List(items.iter().map(plain_value).collect()),
+        Value::Map(map) => Value::Map(plain(map)),
+        other => other.clone(),
+    }
 }
 
 #[test]
@@ -226,6 +269,20 @@ fn json_settings_of_a_tracker_become_yaml() {
         texts.push(String::from_utf8(yaml).unwrap());
     }
     insta::assert_snapshot!(texts.join("---\n"));
+}
+
+#[test]
+fn metadata_may_hold_numbers_of_any_size() {
+    let folder = rods();
+    let text = r#"{"model_type": "rfdetrbase", "seed": 12345678901234567890, "loss": 1e-400}"#;
+    folder.write("metadata/oof_detector_rfdetr.json", text);
+    let config = folder.load("bundle.toml").unwrap();
+    let written = packed::model_metadata_json(config.model("oof_detector").unwrap());
+    assert!(
+        String::from_utf8(written)
+            .unwrap()
+            .contains("12345678901234567890")
+    );
 }
 
 #[test]

@@ -353,7 +353,7 @@ fn typed_scalar(plain: Plain) -> serde_json::Value {
 }
 
 /// A list, a key and a value of each hard text, then random documents.
-fn documents(count: usize) -> Vec<Map> {
+pub fn documents(count: usize) -> Vec<Map> {
     let hard = HARD.iter().map(|&text| {
         let value = Value::String(text.to_owned());
         let list = Value::List(vec![value.clone(), Value::List(vec![value.clone()])]);
