@@ -25,11 +25,7 @@ pub fn metadata_name(model: &Model) -> String {
 
 /// The name of a test file in the archive: `tests/<key>/<role>.<ext>`, the role being `input`, `expected` or `labels`.
 pub fn test_name(model: &Model, role: &str, file: &SourceFile) -> String {
-    let extension = file
-        .path
-        .extension()
-        .and_then(|x| x.to_str())
-        .unwrap_or_default();
+    let extension = file.extension().unwrap_or_default();
     format!("tests/{}/{role}.{extension}", model.key)
 }
 
@@ -47,14 +43,6 @@ pub fn test_files(model: &Model) -> Vec<(String, &SourceFile)> {
         .into_iter()
         .filter_map(|(role, file)| Some((test_name(model, role, file?), file?)))
         .collect()
-}
-
-/// The name of a source file without its folders: what metadata keep as `original_name`.
-pub fn original_name(file: &SourceFile) -> &str {
-    file.path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default()
 }
 
 /// `config.yml`: `_bundle_metadata`, then the models in the order of the config.
@@ -115,7 +103,7 @@ pub fn metadata_json(
 /// `metadata/<name>.json` of a model.
 pub fn model_metadata_json(model: &Model) -> Vec<u8> {
     let source = model.metadata.as_ref().map(|metadata| &metadata.json);
-    metadata_json(source, original_name(&model.weights))
+    metadata_json(source, model.weights.name())
 }
 
 /// `config_tracker.yml`.

@@ -9,6 +9,9 @@ use super::problem::{ConfigError, Problem, Source, Span, Warning};
 use super::tree::{Data, Entry, Node};
 use crate::value::Key;
 
+/// Longer names are not compared: the time grows with the square of their length.
+const LONGEST_COMPARED: usize = 100;
+
 pub(super) struct Context<'a> {
     pub path: &'a Path,
     pub source: &'a Source,
@@ -102,24 +105,22 @@ impl<'a> Context<'a> {
 
     /// Says what several places have in common, once.
     pub fn say_collected(&mut self) {
-        let Some((first, rest)) = self.elsewhere.split_first() else {
+        let Some(first) = self.elsewhere.first().cloned() else {
             return;
         };
-        let message = "found in the working directory, not beside the config";
-        let mut warning =
-            Problem::warning(self.source, message).label(first, "not beside the config");
-        for span in rest {
-            warning = warning.label(span, "");
-        }
-        let help = "HiTMicTools looks in the working directory; paths relative to the config work from every directory";
-        self.warnings.push(warning.help(help));
+        let message = "paths lead to the working directory, not to the config's folder";
+        let label = match self.elsewhere.len() - 1 {
+            0 => "not beside the config".to_owned(),
+            1 => "not beside the config, nor is 1 more".to_owned(),
+            more => format!("not beside the config, nor are {more} more"),
+        };
+        self.warn(message, &first, label).set_help(
+            "HiTMicTools looks there; paths relative to the config work from every directory",
+        );
     }
 
     pub fn into_error(mut self) -> ConfigError {
-        self.problems.sort_by_key(|problem| {
-            let own = problem.is_in(self.source);
-            (!own, problem.spans().next().map_or(0, |span| span.start))
-        });
+        self.sort();
         ConfigError::Invalid {
             path: self.path.to_owned(),
             problems: self.problems,
@@ -127,8 +128,19 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub fn into_warnings(self) -> Vec<Warning> {
+    pub fn into_warnings(mut self) -> Vec<Warning> {
+        self.sort();
         self.warnings
+    }
+
+    /// Puts complaints in the order of the text; those of other files follow.
+    fn sort(&mut self) {
+        let place = |problem: &Problem| {
+            let own = problem.is_in(self.source);
+            (!own, problem.spans().next().map_or(0, |span| span.start))
+        };
+        self.problems.sort_by_key(place);
+        self.warnings.sort_by_key(place);
     }
 }
 
@@ -138,17 +150,35 @@ fn push(problems: &mut Vec<Problem>, problem: Problem) -> &mut Problem {
     &mut problems[last]
 }
 
-/// The name that is nearest to `name`, if one is near enough to have been meant.
+/// The name that is nearest to `name`, if one is near enough to have been meant, or to have been cut short.
 pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = name.to_lowercase().replace('-', "_");
+    let fold = |text: &str| text.to_lowercase().replace('-', "_");
+    let folded = fold(name);
+    if folded.len() > LONGEST_COMPARED {
+        return None;
+    }
     names
-        .map(|candidate| {
-            let other = candidate.to_lowercase().replace('-', "_");
-            (damerau_levenshtein(&folded, &other), candidate)
+        .filter_map(|candidate| {
+            let other = fold(candidate);
+            let distance = damerau_levenshtein(&folded, &other);
+            let cut = folded.len() >= 4 && other.starts_with(&folded);
+            let near = cut || distance <= 1.max(candidate.chars().count() / 3);
+            near.then_some((distance, candidate))
         })
-        .filter(|(distance, candidate)| *distance <= 1.max(candidate.chars().count() / 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether one of the keys is `wanted` misspelt, so that nothing more need be said of its absence.
+pub(super) fn misspelt<'n>(
+    mut entries: impl Iterator<Item = &'n Entry>,
+    wanted: &str,
+    accepted: &[&str],
+) -> bool {
+    entries.any(|entry| match &entry.key {
+        Key::String(key) if accepted.contains(&key.as_str()) => false,
+        key => nearest(&key.to_string(), accepted.iter().copied()) == Some(wanted),
+    })
 }
 
 /// `a, b and c`, each in backticks.

@@ -5,10 +5,12 @@ mod bundle;
 pub mod catalogue;
 mod context;
 mod foreign;
+mod metadata;
 mod model;
 mod paths;
 mod problem;
 pub mod template;
+mod test_vector;
 mod tracker;
 mod tree;
 
@@ -90,15 +92,15 @@ pub struct SourceFile {
 }
 
 /// A model's JSON metadata.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Metadata {
     pub file: SourceFile,
-    /// The object, in the file's order, numbers as written.
+    /// The object, in the file's order; numbers keep all their digits.
     pub json: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A test vector: what the model must answer to an input.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Test {
     pub input: SourceFile,
     pub expected: SourceFile,
@@ -109,17 +111,64 @@ pub struct Test {
 }
 
 /// btrack's settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracker {
     pub file: SourceFile,
     /// What the bundle's `config_tracker.yml` holds: a YAML file byte for byte, or a JSON file's values as YAML.
     pub yaml: Vec<u8>,
 }
 
+impl SourceFile {
+    /// The file's extension, without the point, if it is one that a name in an archive can carry: letters and digits.
+    pub fn extension(&self) -> Option<&str> {
+        let extension = self.path.extension()?.to_str()?;
+        let valid = extension.len() <= 16 && extension.bytes().all(|x| x.is_ascii_alphanumeric());
+        (valid && !extension.is_empty()).then_some(extension)
+    }
+
+    /// The file's name without its folders.
+    pub fn name(&self) -> &str {
+        self.path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+    }
+}
+
 impl PartialEq for SourceFile {
     /// Equal wherever the config names it.
     fn eq(&self, other: &Self) -> bool {
         (&self.written, &self.path) == (&other.written, &other.path)
+    }
+}
+
+impl Eq for SourceFile {}
+
+impl PartialEq for Model {
+    /// Equal wherever it stands in the config.
+    fn eq(&self, other: &Self) -> bool {
+        let names = |x: &Self| {
+            (
+                x.key.clone(),
+                x.kind,
+                x.bundle_name.clone(),
+                x.extension.clone(),
+            )
+        };
+        names(self) == names(other)
+            && (&self.weights, &self.metadata) == (&other.weights, &other.metadata)
+            && (&self.inferer_args, &self.model_args) == (&other.inferer_args, &other.model_args)
+            && (&self.test, &self.allow_globals) == (&other.test, &other.allow_globals)
+    }
+}
+
+impl PartialEq for Config {
+    /// Equal if they make the same bundle: the name of the config, its text and the warnings do not count.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.auto_date, self.created) == (&other.name, other.auto_date, other.created)
+            && self.about == other.about
+            && self.models == other.models
+            && self.tracker == other.tracker
     }
 }
 

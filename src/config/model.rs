@@ -1,18 +1,12 @@
 //! One model's table: its weights, metadata, arguments and test.
 
-use std::path::Path;
-
-use super::args;
 use super::catalogue::{self, ArgKind, MODELS, ModelKey, ModelKind, ModelSpec, is_portable_name};
-use super::context::{Context, listed, nearest};
+use super::context::{Context, listed, misspelt, nearest};
 use super::paths::source_file;
 use super::problem::Problem;
-use super::tree::{self, Data, Entry, Node, Syntax};
-use super::{Metadata, Model, SourceFile, Test, named, read_at_most};
+use super::tree::{Data, Entry, Node};
+use super::{Model, SourceFile, args, metadata, test_vector};
 use crate::value::Key;
-
-/// A larger metadata file is refused.
-const MAX_METADATA_BYTES: u64 = 16 << 20;
 
 const KEYS: &[&str] = &[
     "model_path",
@@ -30,14 +24,6 @@ const CUSTOM_KEYS: &[&str] = &[
     "model_args",
     "test",
     "allow_globals",
-];
-const TEST_KEYS: &[&str] = &[
-    "input",
-    "expected",
-    "labels",
-    "rtol",
-    "atol",
-    "mismatch_ppm",
 ];
 
 /// Reads the table of a model; complains and gives `None` if it makes no model.
@@ -67,14 +53,14 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Model> {
         .and_then(|file| extension(file, &name, spec, context));
     let metadata = node
         .get("model_metadata")
-        .map(|entry| metadata(&entry.value, &name, spec, context));
+        .map(|entry| metadata::read(&entry.value, &name, spec, context));
     if metadata.is_none() {
-        warn_of_missing_metadata(entry, spec, context);
+        metadata::warn_of_missing(entry, spec, context);
     }
     let (inferer_args, model_args) = args::read(entry, &name, spec, context);
     let test = node
         .get("test")
-        .and_then(|entry| test(entry, &name, context));
+        .and_then(|entry| test_vector::read(entry, &name, context));
     let allow_globals = node
         .get("allow_globals")
         .map(|entry| allow_globals(&entry.value, &name, context))
@@ -242,6 +228,22 @@ fn argument_home(entry: &Entry, spec: &ModelSpec) -> Option<String> {
 fn weights(entry: &Entry, name: &str, context: &mut Context<'_>) -> Option<SourceFile> {
     match entry.value.get("model_path") {
         Some(path) => source_file(context, &path.value, &format!("`{name}.model_path`")),
+        None if misspelt(
+            entry.value.entries().unwrap_or_default().iter(),
+            "model_path",
+            KEYS,
+        ) =>
+        {
+            None
+        }
+        None if misspelt(
+            entry.value.entries().unwrap_or_default().iter(),
+            "model_path",
+            CUSTOM_KEYS,
+        ) =>
+        {
+            None
+        }
         None => {
             context
                 .error(
@@ -262,13 +264,7 @@ fn extension(
     spec: Option<&ModelSpec>,
     context: &mut Context<'_>,
 ) -> Option<String> {
-    let extension = Path::new(&file.path)
-        .extension()
-        .and_then(|x| x.to_str())
-        .unwrap_or_default();
-    let valid =
-        (1..=16).contains(&extension.len()) && extension.bytes().all(|x| x.is_ascii_alphanumeric());
-    if !valid {
+    let Some(extension) = file.extension() else {
         context
             .error(
                 format!("`{name}.model_path`: the file's type is unknown"),
@@ -279,27 +275,38 @@ fn extension(
                 "name the file with its type: `.pth`, `.safetensors`, `.onnx`, `.pkl`, `.joblib`",
             );
         return None;
+    };
+    if let Some(spec) = spec {
+        check_loadable(file, extension, name, spec, context)?;
     }
+    Some(extension.to_owned())
+}
+
+/// Complains of a type that the loader refuses by its name, and warns of one that it cannot read.
+fn check_loadable(
+    file: &SourceFile,
+    extension: &str,
+    name: &str,
+    spec: &ModelSpec,
+    context: &mut Context<'_>,
+) -> Option<()> {
     let lower = extension.to_ascii_lowercase();
-    let Some(spec) = spec else {
-        return Some(extension.to_owned());
-    };
-    let loadable = spec.loadable.contains(&lower.as_str());
-    let accepted = || {
-        let named: Vec<String> = spec.loadable.iter().map(|x| format!(".{x}")).collect();
-        listed(&named.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    if spec.kind == ModelKind::PiClassifier && !loadable {
+    if spec.loadable.contains(&lower.as_str()) {
+        return Some(());
+    }
+    if spec.kind == ModelKind::PiClassifier {
+        let accepted: Vec<String> = spec.loadable.iter().map(|x| format!(".{x}")).collect();
+        let accepted: Vec<&str> = accepted.iter().map(String::as_str).collect();
         context
             .error(
                 format!("`{name}.model_path`: `.{extension}` is no type of classifier"),
                 &file.span,
                 "the loader refuses this type",
             )
-            .set_help(format!("accepted are {}", accepted()));
+            .set_help(format!("accepted are {}", listed(&accepted)));
         return None;
     }
-    if matches!(lower.as_str(), "onnx" | "safetensors") && !loadable {
+    if matches!(lower.as_str(), "onnx" | "safetensors") {
         context
             .warn(
                 format!("HiTMicTools cannot load `.{extension}` weights for `{name}`"),
@@ -307,188 +314,11 @@ fn extension(
                 "loaded with `torch.load` there",
             )
             .set_help(format!(
-                "the bundle works here; for HiTMicTools, give {}",
-                accepted()
+                "it is packed all the same; HiTMicTools wants `.{}`",
+                spec.loadable[0]
             ));
     }
-    Some(extension.to_owned())
-}
-
-fn warn_of_missing_metadata(entry: &Entry, spec: Option<&ModelSpec>, context: &mut Context<'_>) {
-    if let Some(spec) = spec.filter(|spec| spec.needs_metadata) {
-        context
-            .warn(
-                format!("`{}` has no `model_metadata`", spec.key),
-                &entry.key_span,
-                "",
-            )
-            .set_help(format!(
-                "HiTMicTools builds the {} from the `model_args` in it, and fails without",
-                spec.kind
-            ));
-    }
-}
-
-/// Reads and checks a metadata file.
-fn metadata(
-    node: &Node,
-    name: &str,
-    spec: Option<&ModelSpec>,
-    context: &mut Context<'_>,
-) -> Option<Metadata> {
-    let what = format!("`{name}.model_metadata`");
-    let file = source_file(context, node, &what)?;
-    let text = metadata_text(&file, &what, context)?;
-    let source = named(&file.path, &text);
-    let root = tree::parse(&source, Syntax::Json, &mut context.problems)?;
-    let Ok(serde_json::Value::Object(json)) = serde_json::from_str(source.inner()) else {
-        let problem = Problem::error(&source, "metadata is a JSON object")
-            .label(
-                &(root.span.start..root.span.start + 1),
-                format!("expected `{{`, found {}", root.describe()),
-            )
-            .help("{\"model_type\": ..., \"model_args\": {...}}");
-        context.problems.push(problem);
-        return None;
-    };
-    if let Some(entry) = root.get("model_type") {
-        check_model_type(&entry.value, &source, name, spec, context);
-    }
-    if let Some(spec) = spec.filter(|spec| spec.needs_metadata && root.get("model_args").is_none())
-    {
-        context
-            .warn(
-                format!("the metadata of `{name}` has no `model_args`"),
-                &node.span,
-                "",
-            )
-            .set_help(format!(
-                "HiTMicTools builds the {} from them, and fails without",
-                spec.kind
-            ));
-    }
-    Some(Metadata { file, json })
-}
-
-fn metadata_text(file: &SourceFile, what: &str, context: &mut Context<'_>) -> Option<String> {
-    let complaint = match read_at_most(&file.path, MAX_METADATA_BYTES) {
-        Ok(bytes) if bytes.len() as u64 > MAX_METADATA_BYTES => {
-            format!("larger than {MAX_METADATA_BYTES} bytes: is this the metadata?")
-        }
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => return Some(text),
-            Err(error) => format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()),
-        },
-        Err(error) => error.to_string(),
-    };
-    context.error(
-        format!("{what}: the file cannot be read"),
-        &file.span,
-        complaint,
-    );
-    None
-}
-
-/// HiTMicTools' `OofDetector` refuses every other type.
-fn check_model_type(
-    node: &Node,
-    source: &super::Source,
-    name: &str,
-    spec: Option<&ModelSpec>,
-    context: &mut Context<'_>,
-) {
-    if spec.is_none_or(|spec| spec.kind != ModelKind::RfdetrBase) {
-        return;
-    }
-    let found = match &node.data {
-        Data::String(text) if text.to_lowercase() == "rfdetrbase" => return,
-        Data::String(text) => format!("\"{text}\""),
-        _ => node.describe().to_owned(),
-    };
-    let problem = Problem::error(source, format!("`{name}` is of the wrong type"))
-        .label(
-            &node.span,
-            format!("expected \"rfdetrbase\", found {found}"),
-        )
-        .help("HiTMicTools loads no other detector for this key");
-    context.problems.push(problem);
-}
-
-fn test(entry: &Entry, name: &str, context: &mut Context<'_>) -> Option<Test> {
-    let what = format!("`{name}.test`");
-    let node = &entry.value;
-    let Some(entries) = node.entries() else {
-        context.wrong_type(&what, node, "a table with `input` and `expected`");
-        return None;
-    };
-    context.unknown_keys(entries, &what, TEST_KEYS);
-    for key in ["input", "expected"] {
-        if node.get(key).is_none() {
-            context
-                .error(
-                    format!("{what} has no `{key}`"),
-                    &entry.key_span,
-                    format!("expected `{key}` in this table"),
-                )
-                .set_help("a test needs both `input` and `expected`");
-        }
-    }
-    let mut file = |key: &str| {
-        let entry = node.get(key)?;
-        test_file(context, &entry.value, &format!("`{name}.test.{key}`"))
-    };
-    let (input, expected, labels) = (file("input"), file("expected"), file("labels"));
-    let mut tolerance = |key: &str| {
-        let node = &node.get(key)?.value;
-        tolerance(context, node, &format!("`{name}.test.{key}`"))
-    };
-    Some(Test {
-        rtol: tolerance("rtol"),
-        atol: tolerance("atol"),
-        mismatch_ppm: tolerance("mismatch_ppm"),
-        input: input?,
-        expected: expected?,
-        labels,
-    })
-}
-
-/// A file of a test vector; its extension is kept in the archive, so it must have one.
-fn test_file(context: &mut Context<'_>, node: &Node, what: &str) -> Option<SourceFile> {
-    let file = source_file(context, node, what)?;
-    let extension = file
-        .path
-        .extension()
-        .and_then(|x| x.to_str())
-        .unwrap_or_default();
-    if extension.is_empty() || !extension.bytes().all(|x| x.is_ascii_alphanumeric()) {
-        context
-            .error(
-                format!("{what}: the file's type is unknown"),
-                &file.span,
-                "expected a file extension",
-            )
-            .set_help("name the file with its type: `.tif`, `.npy`, `.png`, `.csv`");
-        return None;
-    }
-    Some(file)
-}
-
-fn tolerance(context: &mut Context<'_>, node: &Node, what: &str) -> Option<f64> {
-    let number = match node.data {
-        Data::Float(x) => x,
-        Data::Int(x) => x as f64,
-        _ => {
-            context.wrong_type(what, node, "a number");
-            return None;
-        }
-    };
-    if !(number.is_finite() && number >= 0.0) {
-        let found = context.text(&node.span);
-        let label = format!("expected a number of at least 0, found {found}");
-        context.error(format!("{what} is out of range"), &node.span, label);
-        return None;
-    }
-    Some(number)
+    Some(())
 }
 
 fn allow_globals(node: &Node, name: &str, context: &mut Context<'_>) -> Vec<String> {

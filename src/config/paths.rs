@@ -72,10 +72,27 @@ pub(super) fn source_file(
     };
     let expanded = expand(context, &written, span)?;
     let path = locate(context, Path::new(&expanded), span);
-    let metadata = match fs::metadata(&path) {
+    check_content(context, what, &expanded, &path, span)?;
+    let span = span.clone();
+    Some(SourceFile {
+        written,
+        path,
+        span,
+    })
+}
+
+/// Complains of what is not a file with the content that its name promises.
+fn check_content(
+    context: &mut Context<'_>,
+    what: &str,
+    expanded: &str,
+    path: &Path,
+    span: &Span,
+) -> Option<()> {
+    let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) => {
-            missing(context, what, &expanded, &path, span, &error);
+            missing(context, what, expanded, path, span, &error);
             return None;
         }
     };
@@ -97,7 +114,7 @@ pub(super) fn source_file(
         );
         return None;
     }
-    if metadata.len() < MAX_POINTER_BYTES && is_lfs_pointer(&path) {
+    if metadata.len() < MAX_POINTER_BYTES && is_lfs_pointer(path) {
         context
             .error(
                 format!("{what}: the file is a git-lfs pointer, not the content"),
@@ -107,12 +124,7 @@ pub(super) fn source_file(
             .set_help(format!("run `git lfs pull --include \"{expanded}\"`"));
         return None;
     }
-    let span = span.clone();
-    Some(SourceFile {
-        written,
-        path,
-        span,
-    })
+    Some(())
 }
 
 /// Replaces each `${NAME}` with the variable's value.

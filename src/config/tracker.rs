@@ -1,10 +1,10 @@
 //! btrack's settings: a YAML file copied as it is, or a JSON file rewritten as YAML; sizes of matrices checked.
 
-use super::context::Context;
+use super::context::{Context, misspelt};
 use super::paths::source_file;
 use super::problem::{Problem, Source, Span};
 use super::tree::{self, Data, Entry, Node, Syntax};
-use super::{Tracker, named, read_at_most};
+use super::{SourceFile, Tracker, named, read_at_most};
 use crate::value::{Map, Value};
 use crate::yaml;
 
@@ -26,6 +26,9 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Tracker> 
     };
     context.unknown_keys(entries, "`tracker`", &["config_path"]);
     let Some(path) = node.get("config_path") else {
+        if misspelt(entries.iter(), "config_path", &["config_path"]) {
+            return None;
+        }
         context
             .error(
                 "`tracker` has no `config_path`",
@@ -36,20 +39,7 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Tracker> 
         return None;
     };
     let file = source_file(context, &path.value, "`tracker.config_path`")?;
-    let syntax = match file.path.extension().and_then(|x| x.to_str()) {
-        Some("yml" | "yaml") => Syntax::Yaml,
-        Some("json") => Syntax::Json,
-        _ => {
-            context
-                .error(
-                    "`tracker.config_path`: the file's type is unknown",
-                    &file.span,
-                    "expected `.yml`, `.yaml` or `.json`",
-                )
-                .set_help("HiTMicTools reads YAML; btrack's own JSON is rewritten as YAML");
-            return None;
-        }
-    };
+    let syntax = syntax_of(&file, context)?;
     let bytes = contents(&file.path, &file.span, context)?;
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
@@ -72,6 +62,23 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Tracker> 
         _ => bytes,
     };
     (context.problems.len() == before).then_some(Tracker { file, yaml })
+}
+
+fn syntax_of(file: &SourceFile, context: &mut Context<'_>) -> Option<Syntax> {
+    match file.extension() {
+        Some("yml" | "yaml") => Some(Syntax::Yaml),
+        Some("json") => Some(Syntax::Json),
+        _ => {
+            context
+                .error(
+                    "`tracker.config_path`: the file's type is unknown",
+                    &file.span,
+                    "expected `.yml`, `.yaml` or `.json`",
+                )
+                .set_help("HiTMicTools reads YAML; btrack's own JSON is rewritten as YAML");
+            None
+        }
+    }
 }
 
 fn contents(path: &std::path::Path, span: &Span, context: &mut Context<'_>) -> Option<Vec<u8>> {

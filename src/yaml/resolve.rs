@@ -15,7 +15,7 @@ pub enum Plain {
     Float(f64),
     /// A date or a time: PyYAML makes a `datetime` of it.
     Timestamp,
-    /// `<<` and `=`, which YAML 1.1 gives types of their own.
+    /// `<<`, `=` and other signs that YAML 1.1 gives types of their own.
     Special,
     String,
 }
@@ -88,7 +88,7 @@ pub fn pyyaml(text: &str) -> Plain {
         "no" | "false" | "off" if one_case(text) => return Plain::Bool(false),
         "null" if one_case(text) => return Plain::Null,
         "" | "~" => return Plain::Null,
-        "<<" | "=" => return Plain::Special,
+        "<<" | "=" | "!" | "&" | "*" => return Plain::Special,
         _ => {}
     }
     if let Some(float) = pyyaml_float(text) {
@@ -232,12 +232,8 @@ fn pyyaml_int(text: &str) -> Option<Option<i64>> {
 /// Takes `:59:59` off the front of `rest`: what follows the first number of a base-60 one.
 fn sexagesimal_tail<'a>(rest: &mut &'a str) -> &'a str {
     let whole = *rest;
-    loop {
-        let Some(after) = rest.strip_prefix(':') else {
-            break;
-        };
-        let bytes = after.as_bytes();
-        let length = match bytes {
+    while let Some(after) = rest.strip_prefix(':') {
+        let length = match after.as_bytes() {
             [b'0'..=b'5', b'0'..=b'9', ..] => 2,
             [b'0'..=b'9', ..] => 1,
             _ => break,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Data, Entry, MAX_DEPTH, Node, duplicate, int_too_large, too_deep};
+use super::{Data, Entry, MAX_DEPTH, Node, duplicate, too_deep};
 use crate::config::problem::{Problem, Source, Span};
 use crate::value::Key;
 
@@ -177,14 +177,7 @@ impl Walk<'_> {
             number if number.contains(['.', 'e', 'E']) => {
                 number.parse().map_or(Data::Invalid, Data::Float)
             }
-            number => number.parse().map_or_else(
-                |_| {
-                    let span = start..self.at;
-                    self.problems.push(int_too_large(self.source, &span));
-                    Data::Invalid
-                },
-                Data::Int,
-            ),
+            number => number.parse().map_or(Data::LargeInt, Data::Int),
         }
     }
 }

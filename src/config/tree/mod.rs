@@ -26,6 +26,8 @@ pub enum Data {
     Null,
     Bool(bool),
     Int(i64),
+    /// An integer of JSON that an `i64` does not hold: metadata may have it, settings may not.
+    LargeInt,
     Float(f64),
     String(String),
     /// A date or time of TOML, as written.
@@ -68,6 +70,7 @@ impl Node {
             Data::Null => "null",
             Data::Bool(_) => "a truth value",
             Data::Int(_) => "an integer",
+            Data::LargeInt => "a very large integer",
             Data::Float(_) => "a number with a point",
             Data::String(_) => "text",
             Data::Datetime(_) => "a date or time",
@@ -118,6 +121,10 @@ impl Node {
                     )
                     .help(format!("quote it: \"{text}\""));
                 problems.push(problem);
+                return None;
+            }
+            Data::LargeInt => {
+                problems.push(int_too_large(source, &self.span));
                 return None;
             }
             Data::Invalid => return None,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::config::problem::{Problem, Source, Span};
 use crate::value::Key;
-use crate::yaml::{self, Plain};
+use crate::yaml::{self, Ambiguity, Plain};
 
 pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node> {
     let mut reader = Reader {
@@ -27,19 +27,19 @@ pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node
         block_scalar_eof_without_line_feed: true,
     };
     let text: &str = source.inner();
+    if let Some(problem) = unprintable(source, text) {
+        reader.problems.push(problem);
+        return None;
+    }
     for step in Parser::new_from_str_with_options(text, options) {
-        let finished = match step {
-            Ok((event, span)) => reader.event(event, span.byte_range().unwrap_or(0..0)),
+        match step {
+            Ok((event, span)) => reader.event(event, &span).ok()?,
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
-                let problem =
-                    Problem::error(source, "this is not valid YAML").label(&(at..at), error.info());
-                Err(problem)
+                let problem = Problem::error(source, "this is not valid YAML");
+                reader.problems.push(problem.label(&(at..at), error.info()));
+                return None;
             }
-        };
-        if let Err(problem) = finished {
-            reader.problems.push(problem);
-            return None;
         }
     }
     let end = text.len();
@@ -48,6 +48,12 @@ pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node
         span: end..end,
     }))
 }
+
+/// Whether the reading goes on.
+type Step = Result<(), Stopped>;
+
+/// The reading has ended; why has been said.
+struct Stopped;
 
 /// A list or map whose end has not come yet.
 struct Open {
@@ -71,8 +77,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Takes one event in; fails on what ends the reading.
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
+    fn stop(&mut self, problem: Problem) -> Step {
+        self.problems.push(problem);
+        Err(Stopped)
+    }
+
+    /// Takes one event in.
+    fn event(&mut self, event: Event<'_>, place: &granit_parser::Span) -> Step {
+        let span = place.byte_range().unwrap_or(0..0);
+        if let Some(tag) = place.tag_span() {
+            self.refuse_tag(tag.byte_range().unwrap_or(0..0));
+        }
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -80,11 +95,10 @@ impl Reader<'_> {
                     let problem = Problem::error(self.source, "a config is one YAML document")
                         .label(&span, "a second one begins here")
                         .help("remove this line, or put the documents into files of their own");
-                    return Err(problem);
+                    return self.stop(problem);
                 }
             }
-            Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span);
+            Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
                 if self.awaits_key() {
                     let key = self.key(&text, plain, &span);
@@ -94,12 +108,10 @@ impl Reader<'_> {
                     self.finish(Node { data, span }, anchor)?;
                 }
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span);
+            Event::SequenceStart(_, anchor, _) => {
                 self.begin(Data::List(Vec::new()), anchor, span)?;
             }
-            Event::MappingStart(_, anchor, tag) => {
-                self.refuse_tag(tag.is_some(), &span);
+            Event::MappingStart(_, anchor, _) => {
                 self.begin(Data::Map(Vec::new()), anchor, span)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -115,13 +127,11 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn refuse_tag(&mut self, tagged: bool, span: &Span) {
-        if tagged {
-            let problem = Problem::error(self.source, "tags are not supported")
-                .label(span, "this value has a tag (`!...`)")
-                .help("remove the tag; quote the value if it is text");
-            self.problems.push(problem);
-        }
+    fn refuse_tag(&mut self, span: Span) {
+        let problem = Problem::error(self.source, "tags are not supported")
+            .label(&span, "a tag")
+            .help("remove it; quote the value if it is text");
+        self.problems.push(problem);
     }
 
     fn awaits_key(&self) -> bool {
@@ -141,14 +151,14 @@ impl Reader<'_> {
         }
     }
 
-    fn begin(&mut self, data: Data, anchor: usize, span: Span) -> Result<(), Problem> {
+    fn begin(&mut self, data: Data, anchor: usize, span: Span) -> Step {
         if self.open.len() >= MAX_DEPTH {
-            return Err(too_deep(self.source, &span));
+            return self.stop(too_deep(self.source, &span));
         }
         if self.awaits_key() {
             let problem = Problem::error(self.source, "a key is a text or an integer")
                 .label(&span, "expected a key, found a list or table");
-            return Err(problem);
+            return self.stop(problem);
         }
         let start = span.start;
         self.open.push(Open {
@@ -162,10 +172,10 @@ impl Reader<'_> {
     }
 
     /// Puts a complete node where it belongs.
-    fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
+    fn finish(&mut self, node: Node, anchor: usize) -> Step {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(too_large(self.source, &node.span));
+            return self.stop(too_large(self.source, &node.span));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -202,19 +212,19 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn alias(&mut self, id: usize, span: Span) -> Result<(), Problem> {
+    fn alias(&mut self, id: usize, span: Span) -> Step {
         if self.awaits_key() {
             let problem = Problem::error(self.source, "a key is a text or an integer")
                 .label(&span, "expected a key, found an alias");
-            return Err(problem);
+            return self.stop(problem);
         }
         let Some(node) = self.anchors.get(&id).cloned() else {
             let problem = Problem::error(self.source, "the alias stands inside its own anchor")
                 .label(&span, "a value cannot hold itself");
-            return Err(problem);
+            return self.stop(problem);
         };
         if self.open.len() + depth(&node) > MAX_DEPTH {
-            return Err(too_deep(self.source, &span));
+            return self.stop(too_deep(self.source, &span));
         }
         self.nodes += count(&node);
         self.finish(node, 0)
@@ -229,6 +239,12 @@ impl Reader<'_> {
                 .label(span, "`<<` merges another table into this one")
                 .help("write the keys out; a whole value can be repeated with `&name` and `*name`");
             self.problems.push(problem);
+            return None;
+        }
+        if let Some(ambiguity) = yaml::ambiguity(text) {
+            let help = format!("quote it: \"{text}\"");
+            self.problems
+                .push(ambiguous(self.source, text, ambiguity, span).help(help));
             return None;
         }
         match self.scalar(text, plain, span) {
@@ -254,15 +270,8 @@ impl Reader<'_> {
             return Data::String(text.to_owned());
         }
         if let Some(ambiguity) = yaml::ambiguity(text) {
-            let message = format!("`{text}` means different things to different versions of YAML");
-            let readings = format!(
-                "{} to PyYAML, which HiTMicTools uses; {} to YAML 1.2",
-                ambiguity.pyyaml, ambiguity.core
-            );
-            let problem = Problem::error(self.source, message)
-                .label(span, readings)
-                .help(ambiguity.advice(text));
-            self.problems.push(problem);
+            let problem = ambiguous(self.source, text, ambiguity, span);
+            self.problems.push(problem.help(ambiguity.advice(text)));
             return Data::Invalid;
         }
         match yaml::core_schema(text) {
@@ -277,6 +286,27 @@ impl Reader<'_> {
             Plain::String | Plain::Timestamp | Plain::Special => Data::String(text.to_owned()),
         }
     }
+}
+
+/// Complains of the first character that PyYAML's reader does not let into a YAML text.
+fn unprintable(source: &Source, text: &str) -> Option<Problem> {
+    let printable = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{A0}'..='\u{FFFD}' | '\u{1_0000}'..);
+    let (at, c) = text.char_indices().find(|&(_, c)| !printable(c))?;
+    let code = u32::from(c);
+    let problem = Problem::error(source, "a character that YAML does not allow")
+        .label(&(at..at + c.len_utf8()), format!("U+{code:04X}"))
+        .help(format!(
+            "remove it, or write it in double quotes as \"\\u{code:04X}\""
+        ));
+    Some(problem)
+}
+
+/// Says that PyYAML reads a plain scalar otherwise than YAML 1.2.
+fn ambiguous(source: &Source, text: &str, ambiguity: Ambiguity, span: &Span) -> Problem {
+    let message = format!("`{text}` means different things to different versions of YAML");
+    let Ambiguity { pyyaml, core } = ambiguity;
+    let readings = format!("{pyyaml} to PyYAML, which HiTMicTools uses; {core} to YAML 1.2");
+    Problem::error(source, message).label(span, readings)
 }
 
 /// How many nodes a tree has.

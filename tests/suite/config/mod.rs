@@ -1,6 +1,9 @@
 //! Configs, good and bad.
 
+mod bad;
+mod good;
 mod packed;
+mod pyyaml;
 mod rods;
 
 use std::ffi::OsString;
@@ -51,6 +54,7 @@ impl Folder {
             .unwrap();
         let folder = format!("{}/", self.0.path().display());
         out.replace(&folder, "")
+            .replace(folder.trim_end_matches('/'), "FOLDER")
     }
 
     /// Everything that the loading of a config says.

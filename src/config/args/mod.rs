@@ -1,10 +1,13 @@
 //! The arguments that the loader passes on, checked against the catalogue.
 
+mod classes;
+mod cross;
+
 use super::catalogue::{ArgKind, ArgSpec, COMPILE_MODES, ModelKind, ModelSpec};
-use super::context::{Context, listed};
+use super::context::{Context, listed, misspelt};
 use super::problem::{Problem, Span};
 use super::tree::{Data, Entry, Node};
-use crate::value::{Key, Map, Value};
+use crate::value::{Map, Value};
 
 /// The argument tables of a model: `inferer_args`, `model_args`.
 type Tables = (Option<Map>, Option<Map>);
@@ -104,7 +107,7 @@ fn catalogued(
     }
     let span = table.map_or(&entry.key_span, |table| &table.key_span);
     let map = check(&entries, arguments.specs, &what, span, context);
-    cross_check(&entries, spec, &what, span, context);
+    cross::check(&entries, spec, &what, span, context);
     Some(map)
 }
 
@@ -160,7 +163,8 @@ fn check(
         }
     }
     for spec in specs.iter().filter(|spec| spec.required) {
-        if get(entries, spec.name).is_none() {
+        let misspelt = misspelt(entries.iter().copied(), spec.name, &names);
+        if get(entries, spec.name).is_none() && !misspelt {
             context
                 .error(
                     format!("{what} has no `{}`", spec.name),
@@ -208,8 +212,12 @@ fn value(
         (ArgKind::CompileMode, Data::String(text)) => {
             choice(node, text, COMPILE_MODES, what, context)
         }
-        (ArgKind::IntToName, Data::Map(entries)) => Some(int_to_name(entries, what, context)),
-        (ArgKind::NameToInt, Data::Map(entries)) => Some(name_to_int(entries, what, context)),
+        (ArgKind::IntToName, Data::Map(entries)) => {
+            Some(classes::int_to_name(entries, what, context))
+        }
+        (ArgKind::NameToInt, Data::Map(entries)) => {
+            Some(classes::name_to_int(entries, what, context))
+        }
         (ArgKind::Table(specs), Data::Map(entries)) => {
             let entries: Vec<&Entry> = entries.iter().collect();
             Some(Value::Map(check(&entries, specs, what, key_span, context)))
@@ -283,181 +291,6 @@ fn choice(
         )
         .set_help(format!("accepted are {}", listed(choices)));
     None
-}
-
-/// `0: single-cell`: class numbers to names.
-fn int_to_name(entries: &[Entry], what: &str, context: &mut Context<'_>) -> Value {
-    let mut map = Map::new();
-    for entry in entries {
-        let Key::Int(number) = entry.key else {
-            let found = context.text(&entry.key_span).to_owned();
-            let problem = context.error(
-                format!("{what} maps class numbers to names"),
-                &entry.key_span,
-                format!("expected a class number, found {found}"),
-            );
-            match (&entry.key, &entry.value.data) {
-                (Key::String(text), _) if text.parse::<i64>().is_ok() => {
-                    problem.set_help(format!("write {text} without quotes"));
-                }
-                (_, Data::Int(number)) => {
-                    problem.set_help(format!("turn it round: {number} = \"{}\"", entry.key));
-                }
-                _ => {}
-            }
-            continue;
-        };
-        if number < 0 {
-            let label = format!("expected a number of at least 0, found {number}");
-            context.error(
-                format!("{what} has an impossible class number"),
-                &entry.key_span,
-                label,
-            );
-        }
-        match &entry.value.data {
-            Data::String(name) => {
-                map.insert(entry.key.clone(), Value::String(name.clone()));
-            }
-            _ => drop(context.wrong_type(what, &entry.value, "the class's name, as text")),
-        }
-    }
-    Value::Map(map)
-}
-
-/// `oof: 0`: class names to numbers.
-fn name_to_int(entries: &[Entry], what: &str, context: &mut Context<'_>) -> Value {
-    let mut map = Map::new();
-    for entry in entries {
-        if let Key::Int(number) = entry.key {
-            let problem = context.error(
-                format!("{what} maps class names to numbers"),
-                &entry.key_span,
-                "expected a class name, found a number",
-            );
-            if let Data::String(name) = &entry.value.data {
-                problem.set_help(format!("turn it round: {name} = {number}"));
-            }
-            continue;
-        }
-        match entry.value.data {
-            Data::Int(number) if number >= 0 => {
-                map.insert(entry.key.clone(), Value::Int(number));
-            }
-            Data::Int(_) => drop(out_of_range(
-                &entry.value,
-                what,
-                "a class number of at least 0",
-                context,
-            )),
-            _ => drop(context.wrong_type(what, &entry.value, "the class's number")),
-        }
-    }
-    Value::Map(map)
-}
-
-/// What no argument shows alone.
-fn cross_check(
-    entries: &[&Entry],
-    spec: &ModelSpec,
-    what: &str,
-    span: &Span,
-    context: &mut Context<'_>,
-) {
-    match spec.kind {
-        ModelKind::Nafnet | ModelKind::MonaiUnet => {
-            check_scaling(entries, what, span, context);
-            check_patch_size(entries, spec, what, context);
-        }
-        ModelKind::FlexResNet if get(entries, "classes").is_none() => {
-            context
-                .warn(
-                    format!("{what} has no `classes`"),
-                    span,
-                    "expected `classes` in this table",
-                )
-                .set_help("HiTMicTools names what it classifies after them, and fails without");
-        }
-        _ => {}
-    }
-    if let Some(node) = get(entries, "overlap_ratio")
-        && number(node).is_some_and(|x| x > 0.5 && x < 1.0)
-    {
-        context
-            .warn(
-                format!("the overlap in {what} is large"),
-                &node.span,
-                "more than half of each window",
-            )
-            .set_help("each pixel is computed more than four times; 0.25 is usual");
-    }
-}
-
-fn check_patch_size(entries: &[&Entry], spec: &ModelSpec, what: &str, context: &mut Context<'_>) {
-    if let Some(node) = get(entries, "patch_size")
-        && let Data::Int(size) = node.data
-        && size > 0
-        && size & (size - 1) != 0
-    {
-        let kind = spec.kind;
-        context
-            .warn(
-                format!("the `patch_size` in {what} is no power of two"),
-                &node.span,
-                "",
-            )
-            .set_help(format!(
-                "{kind} halves its input several times; take 128, 256 or 512"
-            ));
-    }
-}
-
-/// `ImageScaler` demands `bit_depth` for `fixed_range`, wants `pmin` below `pmax`, and takes both or neither.
-fn check_scaling(entries: &[&Entry], what: &str, span: &Span, context: &mut Context<'_>) {
-    let scaler = get(entries, "scaler_args");
-    let scaler_arg = |key: &str| Some(&scaler?.get(key)?.value);
-    let method = get(entries, "scale_method").map(|node| &node.data);
-    if matches!(method, Some(Data::String(x)) if x == "fixed_range")
-        && scaler_arg("bit_depth").is_none()
-    {
-        let at = get(entries, "scale_method").map_or(span, |node| &node.span);
-        context
-            .error(
-                format!("{what} has no `scaler_args.bit_depth`"),
-                at,
-                "`fixed_range` needs it",
-            )
-            .set_help("add the camera's bit depth: scaler_args = { bit_depth = 12 }");
-    }
-    match (scaler_arg("pmin"), scaler_arg("pmax")) {
-        (Some(low), Some(high)) => {
-            if let (Some(a), Some(b)) = (number(low), number(high))
-                && a >= b
-            {
-                let problem = Problem::error(
-                    context.source,
-                    format!("`pmin` in {what} is not below `pmax`"),
-                )
-                .label(&low.span, "expected the smaller")
-                .label(&high.span, "expected the larger")
-                .help("they are percentiles; the usual ones are 1.0 and 99.8");
-                context.problems.push(problem);
-            }
-        }
-        (Some(alone), None) => warn_of_one_percentile(alone, "pmin", "pmax", context),
-        (None, Some(alone)) => warn_of_one_percentile(alone, "pmax", "pmin", context),
-        (None, None) => {}
-    }
-}
-
-fn warn_of_one_percentile(node: &Node, given: &str, missing: &str, context: &mut Context<'_>) {
-    context
-        .warn(
-            format!("`{given}` without `{missing}` has no effect"),
-            &node.span,
-            "ignored by HiTMicTools",
-        )
-        .set_help("give both; without, they are 1 and 99.8");
 }
 
 fn get<'n>(entries: &[&'n Entry], key: &str) -> Option<&'n Node> {

@@ -1,0 +1,111 @@
+//! A model's JSON metadata: read, and checked for what the loader takes from it.
+
+use super::catalogue::{ModelKind, ModelSpec};
+use super::context::Context;
+use super::paths::source_file;
+use super::problem::{Problem, Source};
+use super::tree::{self, Data, Entry, Node, Syntax};
+use super::{Metadata, SourceFile, named, read_at_most};
+
+/// A larger metadata file is refused.
+const MAX_METADATA_BYTES: u64 = 16 << 20;
+
+/// Reads and checks a metadata file.
+pub(super) fn read(
+    node: &Node,
+    name: &str,
+    spec: Option<&ModelSpec>,
+    context: &mut Context<'_>,
+) -> Option<Metadata> {
+    let what = format!("`{name}.model_metadata`");
+    let file = source_file(context, node, &what)?;
+    let text = text_of(&file, &what, context)?;
+    let source = named(&file.path, &text);
+    let root = tree::parse(&source, Syntax::Json, &mut context.problems)?;
+    let Ok(serde_json::Value::Object(json)) = serde_json::from_str(source.inner()) else {
+        let problem = Problem::error(&source, "metadata is a JSON object")
+            .label(
+                &(root.span.start..root.span.start + 1),
+                format!("expected `{{`, found {}", root.describe()),
+            )
+            .help("{\"model_type\": ..., \"model_args\": {...}}");
+        context.problems.push(problem);
+        return None;
+    };
+    if let Some(entry) = root.get("model_type") {
+        check_model_type(&entry.value, &source, name, spec, context);
+    }
+    if let Some(spec) = spec.filter(|spec| spec.needs_metadata && root.get("model_args").is_none())
+    {
+        context
+            .warn(
+                format!("the metadata of `{name}` has no `model_args`"),
+                &node.span,
+                "",
+            )
+            .set_help(format!(
+                "HiTMicTools builds the {} from them, and fails without",
+                spec.kind
+            ));
+    }
+    Some(Metadata { file, json })
+}
+
+fn text_of(file: &SourceFile, what: &str, context: &mut Context<'_>) -> Option<String> {
+    let complaint = match read_at_most(&file.path, MAX_METADATA_BYTES) {
+        Ok(bytes) if bytes.len() as u64 > MAX_METADATA_BYTES => {
+            format!("larger than {MAX_METADATA_BYTES} bytes: is this the metadata?")
+        }
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => return Some(text),
+            Err(error) => format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()),
+        },
+        Err(error) => error.to_string(),
+    };
+    context.error(
+        format!("{what}: the file cannot be read"),
+        &file.span,
+        complaint,
+    );
+    None
+}
+
+/// HiTMicTools' `OofDetector` refuses every other type.
+fn check_model_type(
+    node: &Node,
+    source: &Source,
+    name: &str,
+    spec: Option<&ModelSpec>,
+    context: &mut Context<'_>,
+) {
+    if spec.is_none_or(|spec| spec.kind != ModelKind::RfdetrBase) {
+        return;
+    }
+    let found = match &node.data {
+        Data::String(text) if text.to_lowercase() == "rfdetrbase" => return,
+        Data::String(text) => format!("\"{text}\""),
+        _ => node.describe().to_owned(),
+    };
+    let problem = Problem::error(source, format!("`{name}` is of the wrong type"))
+        .label(
+            &node.span,
+            format!("expected \"rfdetrbase\", found {found}"),
+        )
+        .help("HiTMicTools loads no other detector for this key");
+    context.problems.push(problem);
+}
+
+pub(super) fn warn_of_missing(entry: &Entry, spec: Option<&ModelSpec>, context: &mut Context<'_>) {
+    if let Some(spec) = spec.filter(|spec| spec.needs_metadata) {
+        context
+            .warn(
+                format!("`{}` has no `model_metadata`", spec.key),
+                &entry.key_span,
+                "",
+            )
+            .set_help(format!(
+                "HiTMicTools builds the {} from the `model_args` in it, and fails without",
+                spec.kind
+            ));
+    }
+}
