@@ -34,6 +34,10 @@ pub enum Note {
     NotThere { model: String, path: String },
     #[error("`{model}` in {CONFIG_NAME} is no table of settings")]
     NoTable { model: String },
+    #[error(
+        "`{model}` is left out: it has no weights in the ZIP, or a key that no config may have"
+    )]
+    LeftOut { model: String },
     #[error("the creation date in {CONFIG_NAME} is `{found}`, not `YYYY-MM-DD HH:MM:SS`")]
     Date { found: String },
 }
@@ -194,6 +198,6 @@ fn head(archive: &Archive, entry: &ArchiveEntry) -> Vec<u8> {
 /// Whether bytes begin as an ONNX model does: a protobuf `ModelProto` whose first field is `ir_version` (field 1, a small
 /// varint) and whose next is one of its strings, messages or numbers (fields 2 to 8). No PyTorch file begins so: they are
 /// ZIPs (`PK`), tars, or pickles (0x80).
-pub fn begins_as_onnx(head: &[u8]) -> bool {
+fn begins_as_onnx(head: &[u8]) -> bool {
     matches!(head, [0x08, 1..=0x7f, next, ..] if matches!(next, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42))
 }

@@ -83,9 +83,9 @@ pub struct Init {
     /// A HiTMicTools YAML config, or a ZIP, to adopt
     #[arg(long, value_name = "CONFIG.yml|BUNDLE.zip")]
     pub from: Option<PathBuf>,
-    /// The folder to start the project in
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
+    /// The folder to start the project in; a config is always adopted beside itself
+    #[arg(short, long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
     /// Report as JSON on standard output
     #[arg(long)]
     pub json: bool,

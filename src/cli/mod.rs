@@ -4,6 +4,7 @@ mod args;
 mod bars;
 mod build;
 mod cache;
+mod init;
 mod lock;
 mod printer;
 mod show;
@@ -101,7 +102,7 @@ fn report(failure: Failure, context: &Context) -> ExitCode {
 
 fn run(command: Command, context: &Context) -> Outcome {
     match command {
-        Command::Init(_) => todo!(),
+        Command::Init(args) => init::run(args, context),
         Command::Lock(args) => lock::run(args, context),
         Command::Build(args) => build::run(args, context),
         Command::Create(args) => build::create(args, context),

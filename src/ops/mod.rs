@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod cache;
+pub mod init;
 pub mod lock;
 pub mod pin;
 pub mod show;
