@@ -2,5 +2,7 @@
 
 mod archive;
 mod archive_damage;
+mod archive_foreign;
 mod archive_kit;
+mod archive_random;
 mod config;
