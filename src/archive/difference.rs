@@ -43,7 +43,7 @@ pub enum Difference {
         expected: BundlePath,
         found: BundlePath,
     },
-    #[error("{path}: the {record}'s {field} differs: expected {expected}, found {found}")]
+    #[error("{path}: the {field} in the {record}: expected {expected}, found {found}")]
     Header {
         path: BundlePath,
         record: Record,
@@ -53,6 +53,11 @@ pub enum Difference {
     },
     #[error("the archive has a comment of {}; it should have none", Bytes(*bytes))]
     Comment { bytes: u64 },
+    #[error("the archive has {}ZIP64 end record, and should have {}", if *expected { "no " } else { "a " }, if *expected { "one" } else { "none" })]
+    Zip64End {
+        /// Whether there should be one.
+        expected: bool,
+    },
     #[error("the archive's size differs: expected {}, found {}", Bytes(*expected), Bytes(*found))]
     ArchiveSize { expected: u64, found: u64 },
     #[error("{problem}")]

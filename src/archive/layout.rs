@@ -34,6 +34,7 @@ pub struct Layout {
     entries: Vec<Placed>,
     directory_offset: u64,
     tail: Vec<u8>,
+    has_zip64: bool,
     size: u64,
 }
 
@@ -81,11 +82,12 @@ impl Layout {
             placed.push(one);
         }
         let directory_offset = position;
-        push_end(&mut tail, placed.len() as u64, directory_offset);
+        let has_zip64 = push_end(&mut tail, placed.len() as u64, directory_offset);
         Ok(Self {
             entries: placed,
             directory_offset,
             size: directory_offset + tail.len() as u64,
+            has_zip64,
             tail,
         })
     }
@@ -108,6 +110,11 @@ impl Layout {
     /// The size of the whole archive.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Whether there is a ZIP64 end record.
+    pub(super) fn has_zip64(&self) -> bool {
+        self.has_zip64
     }
 
     /// The bytes of an entry's central header.
@@ -200,10 +207,12 @@ fn push_zip64(out: &mut Vec<u8>, values: &[u64]) {
     values.iter().for_each(|value| put64(out, *value));
 }
 
-/// The end of central directory record (4.3.16), after ZIP64's and its locator where a field overflows.
-fn push_end(out: &mut Vec<u8>, entries: u64, offset: u64) {
+/// The end of central directory record (4.3.16), after ZIP64's and its locator where a field overflows: says
+/// whether one does.
+fn push_end(out: &mut Vec<u8>, entries: u64, offset: u64) -> bool {
     let size = out.len() as u64;
-    if entries >= IN_ZIP64_16.into() || overflows(size) || overflows(offset) {
+    let needs_zip64 = entries >= IN_ZIP64_16.into() || overflows(size) || overflows(offset);
+    if needs_zip64 {
         put32(out, END64);
         put64(out, END64_SIZE - 12);
         put16(out, MADE_BY);
@@ -228,6 +237,7 @@ fn push_end(out: &mut Vec<u8>, entries: u64, offset: u64) {
     put32(out, clamp32(size));
     put32(out, clamp32(offset));
     put16(out, 0); // comment length
+    needs_zip64
 }
 
 /// Whether a value does not fit a 32-bit field, whose largest value means "see ZIP64".

@@ -11,7 +11,7 @@ use super::path::{Collision, NameFault};
 #[non_exhaustive]
 pub enum Problem {
     #[error(
-        "there is no end of central directory record: this is no ZIP, or it was cut short or has much \
+        "there is no whole end of central directory record: this is no ZIP, or it was cut short or has much \
          appended to it; copy or download it again"
     )]
     NoEndRecord,
@@ -23,11 +23,6 @@ pub enum Problem {
         Bytes(*bytes)
     )]
     LeadingBytes { bytes: u64 },
-    #[error(
-        "the archive's comment should have {}, found {}: the file was cut short",
-        Bytes(*expected), Bytes(*found)
-    )]
-    CommentCutShort { expected: u64, found: u64 },
     #[error(
         "there are end records at offsets {first} and {second}: readers differ in which they take"
     )]
@@ -62,7 +57,7 @@ pub enum Problem {
     )]
     NoLocalHeader { entry: String, offset: u64 },
     #[error(
-        "{entry}: the local header's {field} is {found}, the central directory's is {expected}"
+        "{entry}: the headers disagree on the {field}: {found} in the local header, {expected} in the central directory"
     )]
     HeadersDisagree {
         entry: String,
@@ -80,7 +75,7 @@ pub enum Problem {
         second: String,
         offset: u64,
     },
-    #[error("{} at offset {offset} belong to no entry", Bytes(*bytes))]
+    #[error("no entry owns the {} at offset {offset}", Bytes(*bytes))]
     Uncovered { offset: u64, bytes: u64 },
     #[error("{entry} claims {}, but the file has only {} for it", Bytes(*expected), Bytes(*found))]
     BeyondEnd {
@@ -94,7 +89,7 @@ pub enum Problem {
     Method { entry: String, method: u16 },
     #[error("{entry}: the flags {flags:#06x} ask for something that this reader does not know")]
     Flags { entry: String, flags: u16 },
-    #[error("{entry} is {what} (mode {mode:#o}); only regular files and folders are taken")]
+    #[error("{entry} is {what} (mode {mode:06o}); only regular files and folders are taken")]
     Mode {
         entry: String,
         mode: u32,
@@ -108,6 +103,8 @@ pub enum Problem {
     },
     #[error("{entry}: the extra fields do not add up to their length")]
     ExtraLength { entry: String },
+    #[error("{entry} is a folder, but holds {}", Bytes(*size))]
+    FolderWithData { entry: String, size: u64 },
     #[error("{entry}: {} cannot hold {} of data", Bytes(*compressed), Bytes(*size))]
     ImpossibleSize {
         entry: String,

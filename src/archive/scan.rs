@@ -32,6 +32,8 @@ pub struct Scan {
     pub problems: Vec<Problem>,
     /// Whether there was a central directory to take the entries from.
     pub has_directory: bool,
+    /// Whether there is a ZIP64 end record.
+    pub has_zip64: bool,
     pub comment: Vec<u8>,
     pub size: u64,
 }
@@ -75,6 +77,7 @@ pub fn scan(file: &File) -> io::Result<Scan> {
     let mut entries = Vec::new();
     let mut comment = Vec::new();
     let mut has_directory = false;
+    let mut has_zip64 = false;
     if let Some(end) = walk.find_end()? {
         if let Some(directory) = walk.directory(&end)? {
             has_directory = true;
@@ -82,12 +85,14 @@ pub fn scan(file: &File) -> io::Result<Scan> {
             walk.names(&entries);
             walk.locals(&mut entries, directory.offset)?;
         }
+        has_zip64 = end.has_zip64;
         comment = end.comment;
     }
     Ok(Scan {
         entries,
         problems: walk.problems.into_vec(),
         has_directory,
+        has_zip64,
         comment,
         size,
     })
@@ -106,6 +111,7 @@ struct EndOfDirectory {
     entries: u64,
     directory_size: u64,
     directory_offset: u64,
+    has_zip64: bool,
     comment: Vec<u8>,
 }
 
@@ -135,30 +141,29 @@ impl Walk<'_> {
             .enumerate()
             .filter_map(|(at, window)| (window == END.to_le_bytes()).then_some(at))
             .collect();
-        let whole = |at: usize| Some((at, End::parse(tail.get(at..)?)?));
-        let Some((at, end)) = signatures.iter().rev().find_map(|at| whole(*at)) else {
+        // A record that fits, with its comment.
+        let whole = |at: usize| {
+            let end = End::parse(tail.get(at..)?)?;
+            let comment = at + END_SIZE as usize..;
+            let comment = tail.get(comment)?.get(..end.comment_length.into())?;
+            Some((at, end, comment.to_vec()))
+        };
+        let Some((at, end, comment)) = signatures.iter().rev().find_map(|at| whole(*at)) else {
             self.problem(Problem::NoEndRecord);
             return Ok(None);
         };
         let position = start + at as u64;
-        let after = &tail[at + END_SIZE as usize..];
-        let claimed = usize::from(end.comment_length);
-        let comment = after.get(..claimed).unwrap_or(after).to_vec();
-        if claimed > after.len() {
-            self.problem(Problem::CommentCutShort {
-                expected: claimed as u64,
-                found: after.len() as u64,
-            });
-        } else if claimed < after.len() {
+        let end_of_record = at + END_SIZE as usize + comment.len();
+        if end_of_record < tail.len() {
             self.problem(Problem::TrailingBytes {
-                offset: position + END_SIZE + claimed as u64,
-                bytes: (after.len() - claimed) as u64,
+                offset: start + end_of_record as u64,
+                bytes: (tail.len() - end_of_record) as u64,
             });
         }
         // Some readers search for a record whose comment ends with the file, some take the last signature.
         let reaches_the_end = |at: usize| {
-            whole(at).is_some_and(|(at, end)| {
-                at + END_SIZE as usize + usize::from(end.comment_length) == tail.len()
+            whole(at).is_some_and(|(at, _, comment)| {
+                at + END_SIZE as usize + comment.len() == tail.len()
             })
         };
         let rival = signatures
@@ -185,6 +190,7 @@ impl Walk<'_> {
             entries: end.entries.into(),
             directory_size: end.directory_size.into(),
             directory_offset: end.directory_offset.into(),
+            has_zip64: false,
             comment,
         };
         let one_disk = |disk: u16| disk == 0 || disk == IN_ZIP64_16;
@@ -226,6 +232,7 @@ impl Walk<'_> {
                 });
             }
         }
+        found.has_zip64 = true;
         found.position = position;
         found.entries = end64.entries;
         found.directory_size = end64.directory_size;
@@ -435,8 +442,13 @@ impl Walk<'_> {
     }
 
     fn sizes(&mut self, common: &Common, wide: &Wide, is_directory: bool, shown: &str) {
+        if is_directory && wide.size != 0 {
+            self.problem(Problem::FolderWithData {
+                entry: shown.to_owned(),
+                size: wide.size,
+            });
+        }
         let possible = match common.method {
-            _ if is_directory && wide.size != 0 => false,
             STORED => wide.compressed == wide.size,
             DEFLATED => wide.size <= wide.compressed.saturating_mul(BEST_RATIO),
             _ => true,
@@ -573,7 +585,7 @@ impl Walk<'_> {
     fn local(&mut self, entry: &mut Scanned, room: &Room) -> io::Result<u64> {
         let fixed_end = entry.offset.saturating_add(LOCAL_SIZE);
         if fixed_end > room.end {
-            return Ok(self.crowded(entry, fixed_end, room));
+            return Ok(self.crowded(entry, entry.offset, LOCAL_SIZE, room));
         }
         let Some(local) = local_header(&self.read(entry.offset..fixed_end)?) else {
             self.no_local_header(entry);
@@ -582,7 +594,7 @@ impl Walk<'_> {
         let name_end = fixed_end + u64::from(local.name_length);
         let data_start = name_end + u64::from(local.extra_length);
         if data_start > room.end {
-            return Ok(self.crowded(entry, data_start, room));
+            return Ok(self.crowded(entry, entry.offset, data_start - entry.offset, room));
         }
         let variable = self.read(fixed_end..data_start)?;
         let (name, extra) = variable.split_at(local.name_length.into());
@@ -592,8 +604,7 @@ impl Walk<'_> {
             .checked_add(entry.compressed)
             .filter(|end| *end <= room.end)
         else {
-            let wanted = data_start.saturating_add(entry.compressed);
-            return Ok(self.crowded(entry, wanted, room));
+            return Ok(self.crowded(entry, data_start, entry.compressed, room));
         };
         entry.data = Some(data_start..data_end);
         self.descriptor(entry, data_end, room)
@@ -606,10 +617,11 @@ impl Walk<'_> {
         });
     }
 
-    /// Says that an entry that would end at `end` has no room, and where what it has ends.
-    fn crowded(&mut self, entry: &Scanned, end: u64, room: &Room) -> u64 {
+    /// Says that there is no room for the `wanted` bytes of an entry from `start` on, and where its room ends.
+    fn crowded(&mut self, entry: &Scanned, start: u64, wanted: u64, room: &Room) -> u64 {
+        let end = start.saturating_add(wanted);
         match &room.neighbour {
-            _ if entry.offset >= room.directory => self.no_local_header(entry),
+            _ if start >= room.directory => self.no_local_header(entry),
             Some(neighbour) if end <= room.directory => self.problem(Problem::Overlap {
                 first: entry.shown.clone(),
                 second: neighbour.clone(),
@@ -617,8 +629,8 @@ impl Walk<'_> {
             }),
             _ => self.problem(Problem::BeyondEnd {
                 entry: entry.shown.clone(),
-                expected: end - entry.offset,
-                found: room.directory - entry.offset,
+                expected: wanted,
+                found: room.directory - start,
             }),
         }
         room.end

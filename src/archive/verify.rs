@@ -79,13 +79,12 @@ pub fn verify_foreign(
     };
     let file = File::open(path).map_err(unreadable)?;
     let scan = scan(&file).map_err(unreadable)?;
-    let known = HashMap::new();
     let wanted: Vec<(&BundlePath, Contents)> = expected
         .iter()
         .map(|entry| (&entry.path, entry.contents))
         .collect();
-    let mut diagnosis = Diagnosis::new(path, file, scan, &known, progress);
-    diagnosis.entries(&wanted, false).map_err(unreadable)?;
+    let mut diagnosis = Diagnosis::new(path, file, scan, None, progress);
+    diagnosis.entries(&wanted).map_err(unreadable)?;
     Ok(diagnosis.differences)
 }
 
@@ -177,11 +176,11 @@ impl Canonical<'_> {
             .iter()
             .map(|placed| (&placed.entry.path, placed.entry.contents))
             .collect();
-        let mut diagnosis = Diagnosis::new(self.path, file, scan, self.known, self.progress);
-        diagnosis.entries(&wanted, true)?;
+        let mut diagnosis = Diagnosis::new(self.path, file, scan, Some(self.known), self.progress);
+        diagnosis.entries(&wanted)?;
         diagnosis.order(placed);
         diagnosis.headers(self.layout);
-        diagnosis.whole(self.layout.size());
+        diagnosis.whole(self.layout);
         if diagnosis.differences.is_empty() {
             diagnosis.differences.push(Difference::Bytes { offset });
         }
@@ -197,13 +196,7 @@ fn content_difference(
     line_endings: impl FnOnce() -> Option<bool>,
 ) -> Difference {
     if expected.blake3 == found.blake3 {
-        return Difference::Header {
-            path: path.clone(),
-            record: Record::LocalHeader,
-            field: "CRC-32",
-            expected: expected.crc32.to_string(),
-            found: found.crc32.to_string(),
-        };
+        return wrong_crc(path, expected.crc32, found.crc32);
     }
     Difference::Content {
         path: path.clone(),
@@ -213,14 +206,23 @@ fn content_difference(
     }
 }
 
+fn wrong_crc(path: &BundlePath, expected: Crc32, found: Crc32) -> Difference {
+    Difference::Unreadable {
+        path: path.clone(),
+        reason: format!("its CRC-32 should be {expected}, its bytes give {found}"),
+    }
+}
+
 /// A scanned archive, on the way to the list of what is wrong with it.
 struct Diagnosis<'a> {
     archive: Archive,
     scan: Scan,
     /// The first entry of each name.
     by_name: HashMap<BundlePath, usize>,
-    known: &'a HashMap<BundlePath, Vec<u8>>,
+    known: Option<&'a HashMap<BundlePath, Vec<u8>>>,
     progress: &'a dyn Progress,
+    /// Whether the archive should be canonical; if not, only names and contents count.
+    canonical: bool,
     differences: Vec<Difference>,
 }
 
@@ -229,7 +231,7 @@ impl<'a> Diagnosis<'a> {
         path: &Path,
         file: File,
         scan: Scan,
-        known: &'a HashMap<BundlePath, Vec<u8>>,
+        known: Option<&'a HashMap<BundlePath, Vec<u8>>>,
         progress: &'a dyn Progress,
     ) -> Self {
         let mut by_name = HashMap::new();
@@ -251,6 +253,7 @@ impl<'a> Diagnosis<'a> {
             by_name,
             known,
             progress,
+            canonical: known.is_some(),
             differences,
         }
     }
@@ -261,13 +264,13 @@ impl<'a> Diagnosis<'a> {
     }
 
     /// Compares names and contents. Folders count as extra entries only in a canonical archive.
-    fn entries(&mut self, wanted: &[(&BundlePath, Contents)], canonical: bool) -> io::Result<()> {
+    fn entries(&mut self, wanted: &[(&BundlePath, Contents)]) -> io::Result<()> {
         if !self.scan.has_directory {
             return Ok(());
         }
         let names: HashSet<&BundlePath> = wanted.iter().map(|(path, _)| *path).collect();
         let extra = self.scan.entries.iter().filter(|entry| match &entry.path {
-            _ if entry.is_directory => canonical,
+            _ if entry.is_directory => self.canonical,
             Some(path) => !names.contains(path),
             None => true,
         });
@@ -319,13 +322,10 @@ impl<'a> Diagnosis<'a> {
                     Some(self.line_endings(path, &entry))
                 })))
             }
-            Ok(found) if found.crc32 != entry.crc32 => Ok(Some(Difference::Unreadable {
-                path: path.clone(),
-                reason: format!(
-                    "its CRC-32 should be {}, its bytes give {}",
-                    entry.crc32, found.crc32
-                ),
-            })),
+            // In a canonical archive this is a difference of headers.
+            Ok(found) if found.crc32 != entry.crc32 && !self.canonical => {
+                Ok(Some(wrong_crc(path, entry.crc32, found.crc32)))
+            }
             Ok(_) => Ok(None),
             Err(ReadError::Io { source, .. }) => Err(source),
             Err(error) => Ok(Some(Difference::Unreadable {
@@ -337,12 +337,14 @@ impl<'a> Diagnosis<'a> {
 
     /// Whether an entry differs from the bytes at hand only by its line endings.
     fn line_endings(&self, path: &BundlePath, entry: &ArchiveEntry) -> bool {
-        self.known.get(path).is_some_and(|known| {
-            // CRLF makes a text at most twice as long.
-            let limit = 2 * known.len() as u64;
-            let found = self.archive.read(entry, limit);
-            found.is_ok_and(|found| differs_only_by_line_endings(known, &found))
-        })
+        self.known
+            .and_then(|known| known.get(path))
+            .is_some_and(|known| {
+                // CRLF makes a text at most twice as long.
+                let limit = 2 * known.len() as u64;
+                let found = self.archive.read(entry, limit);
+                found.is_ok_and(|found| differs_only_by_line_endings(known, &found))
+            })
     }
 
     /// Compares the order of the entries that should be there, in the file and in the central directory.
@@ -367,7 +369,11 @@ impl<'a> Diagnosis<'a> {
         }
         let in_directory: Vec<usize> = found.iter().map(|(rank, _)| *rank).collect();
         found.sort_by_key(|(_, offset)| *offset);
-        let in_file: Vec<usize> = found.iter().map(|(rank, _)| *rank).collect();
+        let mut in_file: Vec<usize> = found.iter().map(|(rank, _)| *rank).collect();
+        if !self.scan.problems.is_empty() {
+            // Then the offsets prove nothing, and why is among the problems.
+            in_file.clear();
+        }
         let wrong = [in_directory, in_file].into_iter().find_map(|order| {
             let at = order
                 .iter()
@@ -388,6 +394,17 @@ impl<'a> Diagnosis<'a> {
     /// Compares both headers of every entry, field by field.
     fn headers(&mut self, layout: &Layout) {
         let mut differences = Vec::new();
+        // Where the contents differ, the CRC does too.
+        let changed: HashSet<BundlePath> = self
+            .differences
+            .iter()
+            .filter_map(|difference| match difference {
+                Difference::Content { path, .. } | Difference::Size { path, .. } => {
+                    Some(path.clone())
+                }
+                _ => None,
+            })
+            .collect();
         for placed in layout.entries() {
             let path = &placed.entry.path;
             let Some(scanned) = self.scanned(path) else {
@@ -414,7 +431,8 @@ impl<'a> Diagnosis<'a> {
                 all.into_iter()
                     .for_each(|field| push(Record::CentralHeader, field));
             }
-            if let Some(field) = crc_difference(&placed.entry.contents, scanned) {
+            let crc = crc_difference(&placed.entry.contents, scanned);
+            if let Some(field) = crc.filter(|_| !changed.contains(path)) {
                 push(Record::CentralHeader, field);
             }
         }
@@ -422,10 +440,16 @@ impl<'a> Diagnosis<'a> {
     }
 
     /// Compares what belongs to no entry.
-    fn whole(&mut self, expected: u64) {
+    fn whole(&mut self, layout: &Layout) {
+        let expected = layout.size();
         if !self.scan.comment.is_empty() {
             self.differences.push(Difference::Comment {
                 bytes: self.scan.comment.len() as u64,
+            });
+        }
+        if self.scan.has_directory && self.scan.has_zip64 != layout.has_zip64() {
+            self.differences.push(Difference::Zip64End {
+                expected: layout.has_zip64(),
             });
         }
         if self.scan.size != expected {
@@ -487,7 +511,7 @@ fn extra_difference(expected: usize, found: usize) -> Option<(&'static str, Stri
     (expected != found).then(|| ("extra field", bytes(expected), bytes(found)))
 }
 
-/// The CRC that the directory has, if it is not the lock's. Where the contents differ too, that says it all.
+/// The CRC that the directory has, if it is not the expected one.
 fn crc_difference(expected: &Contents, found: &Scanned) -> Option<(&'static str, String, String)> {
     let crc = Crc32(found.central.crc32);
     (crc != expected.crc32).then(|| ("CRC-32", expected.crc32.to_string(), crc.to_string()))

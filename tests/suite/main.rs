@@ -1,8 +1,14 @@
 //! The tests: sessions as a user has them.
 
 mod archive;
+mod archive_damage;
+mod archive_foreign;
 mod archive_kit;
+<<<<<<< HEAD
 mod build;
+=======
+mod archive_random;
+>>>>>>> archive
 mod config;
 mod layers;
 mod lock;
