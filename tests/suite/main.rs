@@ -4,11 +4,8 @@ mod archive;
 mod archive_damage;
 mod archive_foreign;
 mod archive_kit;
-<<<<<<< HEAD
-mod build;
-=======
 mod archive_random;
->>>>>>> archive
+mod build;
 mod config;
 mod layers;
 mod lock;
