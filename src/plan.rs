@@ -12,6 +12,7 @@ use crate::archive::BundlePath;
 use crate::cache::{Built, Record, Stamp};
 use crate::digest::{Contents, Digest, Sha256};
 use crate::lockfile::{ArchivePin, Change, Lockfile};
+use crate::packed::CONFIG_NAME;
 
 /// Why a file must be read, although a record of it may exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +130,8 @@ pub enum FileReason {
     ArgumentsChanged {
         keys: Vec<String>,
     },
+    /// Generated, and different because other files are: it carries the date of the content.
+    DateChanged,
     /// In the lock, and no longer in the config.
     Removed,
 }
@@ -214,9 +217,12 @@ fn reason(
         return FileReason::New;
     };
     if old != new {
-        let keys = changed_keys(lock);
-        if path.as_str() == "config.yml" && !keys.is_empty() {
-            return FileReason::ArgumentsChanged { keys };
+        if path.as_str() == CONFIG_NAME {
+            let keys = changed_keys(lock);
+            return match keys.is_empty() {
+                false => FileReason::ArgumentsChanged { keys },
+                true => FileReason::DateChanged,
+            };
         }
         let (old, new) = (old.blake3, new.blake3);
         return FileReason::ContentChanged { old, new };
@@ -299,6 +305,7 @@ impl fmt::Display for FileReason {
             Self::ArgumentsChanged { keys } => {
                 write!(f, "arguments changed ({})", keys.join(", "))
             }
+            Self::DateChanged => f.write_str("new creation date"),
             Self::Removed => f.write_str("removed"),
         }
     }

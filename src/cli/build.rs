@@ -83,7 +83,9 @@ fn print_plan(report: &Report, all: bool, context: &Context) {
                 "reread"
             }
             FileReason::New => "add",
-            FileReason::ContentChanged { .. } | FileReason::ArgumentsChanged { .. } => "update",
+            FileReason::ContentChanged { .. }
+            | FileReason::ArgumentsChanged { .. }
+            | FileReason::DateChanged => "update",
             FileReason::Removed => "remove",
         };
         if all || *reason != FileReason::Unchanged {

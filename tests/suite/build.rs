@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -252,6 +253,10 @@ fn a_lock_with_another_archive_is_not_reproduced() {
     assert_eq!(session.text("bundle.lock"), edited);
 }
 
+fn silent(command: &mut std::process::Command) -> &mut std::process::Command {
+    command.stdout(Stdio::null()).stderr(Stdio::null())
+}
+
 /// SIGKILL at random moments: the old ZIP or the new one, and the next build does the rest.
 #[cfg(unix)]
 #[test]
@@ -266,7 +271,8 @@ fn a_killed_build_leaves_the_old_bundle_or_the_new_one() {
     for round in 0..50_u32 {
         let old = session.read("a.zip");
         session.write("weights.pth", pattern((3 << 20) + 2 + round as usize));
-        let mut child = session.command(&["build", "-o", "a.zip"]).spawn().unwrap();
+        let mut command = session.command(&["build", "-o", "a.zip"]);
+        let mut child = silent(&mut command).spawn().unwrap();
         // Moments spread over the whole build, by a sequence that repeats nothing.
         let moment = f64::from(round) * 0.618_034 % 1.0;
         std::thread::sleep(duration.mul_f64(moment));
@@ -313,8 +319,7 @@ fn builds_side_by_side_succeed() {
                 _ => other.command(&["build", "-o", "a.zip"]),
             };
             command.env("BUNDLE_CACHE_DIR", session.cache());
-            command.stdout(std::process::Stdio::null());
-            command.spawn().unwrap()
+            silent(&mut command).spawn().unwrap()
         })
         .collect();
     for mut child in children {

@@ -10,6 +10,7 @@ mod config;
 mod layers;
 mod lock;
 mod program;
+mod readme;
 mod reproducible;
 mod session;
 mod verify;
