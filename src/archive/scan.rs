@@ -12,7 +12,7 @@ use super::format::{
     ZIP64_FIELD, extra_fields, local_header,
 };
 use super::path::{NameFault, collisions};
-use super::problem::{Problem, Problems, show_name};
+use super::problem::{Problem, Problems, Record, show_name};
 use crate::digest::read_exact_at;
 
 /// The largest central directory that is read into memory: some 300,000 entries.
@@ -463,7 +463,8 @@ impl Walk<'_> {
     }
 
     fn central_extra(&mut self, header: &Central<'_>, wide: &mut Wide, shown: &str) {
-        let zip64 = self.extra(header.extra, header.name, shown);
+        let record = Record::CentralHeader;
+        let zip64 = self.extra(header.extra, header.name, shown, record);
         let common = header.common;
         let mut fields = Vec::new();
         if common.size == IN_ZIP64_32 {
@@ -482,16 +483,17 @@ impl Walk<'_> {
             fields,
             (header.disk == IN_ZIP64_16).then_some(&mut disk),
         ) {
-            self.zip64_problem(shown, count);
+            self.zip64_problem(shown, record, count);
         }
         if disk != 0 {
             self.problem(Problem::SeveralDisks);
         }
     }
 
-    fn zip64_problem(&mut self, shown: &str, expected: usize) {
+    fn zip64_problem(&mut self, shown: &str, record: Record, expected: usize) {
         self.problem(Problem::ExtraField {
             entry: shown.to_owned(),
+            record,
             id: ZIP64_FIELD,
             reason: match expected {
                 0 => "(ZIP64) stands where no field overflows",
@@ -501,10 +503,17 @@ impl Walk<'_> {
     }
 
     /// Checks extra fields, and returns ZIP64's.
-    fn extra<'b>(&mut self, extra: &'b [u8], name: &[u8], shown: &str) -> Option<&'b [u8]> {
+    fn extra<'b>(
+        &mut self,
+        extra: &'b [u8],
+        name: &[u8],
+        shown: &str,
+        record: Record,
+    ) -> Option<&'b [u8]> {
         let Some(fields) = extra_fields(extra) else {
             self.problem(Problem::ExtraLength {
                 entry: shown.to_owned(),
+                record,
             });
             return None;
         };
@@ -529,6 +538,7 @@ impl Walk<'_> {
             };
             self.problem(Problem::ExtraField {
                 entry: shown.to_owned(),
+                record,
                 id,
                 reason,
             });
@@ -663,7 +673,8 @@ impl Walk<'_> {
             compressed: local.compressed.into(),
             offset: 0,
         };
-        let zip64 = self.extra(extra, name, &entry.shown);
+        let record = Record::LocalHeader;
+        let zip64 = self.extra(extra, name, &entry.shown, record);
         // Both sizes are there if one overflows (4.5.3).
         let overflows = local.size == IN_ZIP64_32 || local.compressed == IN_ZIP64_32;
         let fields = if overflows {
@@ -673,7 +684,7 @@ impl Walk<'_> {
         };
         let count = fields.len();
         if !take_zip64(zip64, fields, None) {
-            self.zip64_problem(&entry.shown, count);
+            self.zip64_problem(&entry.shown, record, count);
         }
         // Whoever streamed the entry did not know these yet (4.4.4, bit 3).
         let streamed = local.flags & HAS_DESCRIPTOR != 0;

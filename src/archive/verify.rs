@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::difference::{Difference, Record, attributes, compare_common, version};
+use super::difference::{Difference, FieldDifference, attributes, compare_common, version};
 use super::format::{Central, Cursor, local_header};
 use super::layout::{Layout, LayoutError, Placed};
+use super::problem::Record;
 use super::read::{Archive, ArchiveEntry, Method, ReadError};
 use super::scan::{Scan, Scanned, scan};
 use super::{BundlePath, Entry};
@@ -207,9 +208,14 @@ fn content_difference(
 }
 
 fn wrong_crc(path: &BundlePath, expected: Crc32, found: Crc32) -> Difference {
+    let error = ReadError::Crc {
+        entry: path.clone(),
+        expected,
+        found,
+    };
     Difference::Unreadable {
         path: path.clone(),
-        reason: format!("its CRC-32 should be {expected}, its bytes give {found}"),
+        reason: error.to_string(),
     }
 }
 
@@ -410,7 +416,7 @@ impl<'a> Diagnosis<'a> {
             let Some(scanned) = self.scanned(path) else {
                 continue;
             };
-            let mut push = |record, (field, expected, found): (&'static str, String, String)| {
+            let mut push = |record, (field, expected, found): FieldDifference| {
                 differences.push(Difference::Header {
                     path: path.clone(),
                     record,
@@ -461,10 +467,7 @@ impl<'a> Diagnosis<'a> {
     }
 }
 
-fn central_differences(
-    expected: &Central<'_>,
-    found: &Scanned,
-) -> Vec<(&'static str, String, String)> {
+fn central_differences(expected: &Central<'_>, found: &Scanned) -> Vec<FieldDifference> {
     let mut fields = compare_common(&expected.common, &found.central);
     let system = |value: u16| format!("system {}, version {}", value >> 8, version(value));
     let mut check = |field, same: bool, expected: String, found: String| {
@@ -506,13 +509,13 @@ fn central_differences(
 }
 
 /// Extra fields differ in length or are ZIP64's, whose values are checked as sizes and offsets.
-fn extra_difference(expected: usize, found: usize) -> Option<(&'static str, String, String)> {
+fn extra_difference(expected: usize, found: usize) -> Option<FieldDifference> {
     let bytes = |count: usize| super::Bytes(count as u64).to_string();
     (expected != found).then(|| ("extra field", bytes(expected), bytes(found)))
 }
 
 /// The CRC that the directory has, if it is not the expected one.
-fn crc_difference(expected: &Contents, found: &Scanned) -> Option<(&'static str, String, String)> {
+fn crc_difference(expected: &Contents, found: &Scanned) -> Option<FieldDifference> {
     let crc = Crc32(found.central.crc32);
     (crc != expected.crc32).then(|| ("CRC-32", expected.crc32.to_string(), crc.to_string()))
 }
