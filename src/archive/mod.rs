@@ -6,6 +6,7 @@
 
 use crate::digest::Contents;
 
+mod diagnose;
 mod difference;
 mod format;
 pub mod layout;

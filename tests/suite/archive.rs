@@ -102,7 +102,8 @@ fn the_order_of_the_sources_does_not_matter() {
 fn zip64_where_a_field_overflows_and_nowhere_else() {
     const GIB4: u64 = 1 << 32;
     // Of each: sizes, and the lengths of the ZIP64 fields in local and central headers.
-    let table: [(&[u64], &[(usize, usize)]); 6] = [
+    type Row = (&'static [u64], &'static [(usize, usize)]);
+    let table: [Row; 6] = [
         (&[GIB4 - 2], &[(0, 0)]),
         (&[GIB4 - 1], &[(20, 20)]),
         (&[GIB4], &[(20, 20)]),

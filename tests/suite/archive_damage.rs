@@ -434,12 +434,12 @@ fn a_hostile_file_is_refused_at_once() {
     let mut quoted = Zip::of(&sample());
     quoted.directory = Some(vec![4; 20_000]);
     refuse(&quoted);
-    let mut deep = Zip::default();
+    let mut deep = Zip::of(&vec![]);
     deep.parts = (0..100_usize)
         .map(|index| Part::stored("a/".repeat(1000 + index).as_bytes(), b""))
         .collect();
     refuse(&deep);
-    let mut bombs = Zip::default();
+    let mut bombs = Zip::of(&vec![]);
     let bomb = vec![0; 64 << 20];
     bombs.parts = (0..8_u8)
         .map(|index| {
