@@ -44,7 +44,7 @@ impl Walk<'_> {
             let end = End::parse(tail.get(at..)?)?;
             let comment = at + END_SIZE as usize..;
             let comment = tail.get(comment)?.get(..end.comment_length.into())?;
-            Some((at, end, comment.to_vec()))
+            Some((at, end, comment))
         };
         let Some((at, end, comment)) = signatures.iter().rev().find_map(|at| whole(*at)) else {
             self.problem(Problem::NoEndRecord);
@@ -73,7 +73,7 @@ impl Walk<'_> {
                 second: position.max(start + *rival as u64),
             });
         }
-        self.end_of_directory(position, &end, comment).map(Some)
+        self.end_of_directory(position, &end, comment.to_vec()).map(Some)
     }
 
     /// Puts ZIP64's values, where there are any, in the place of those that overflowed (4.4.1.4).
