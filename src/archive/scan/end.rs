@@ -73,7 +73,8 @@ impl Walk<'_> {
                 second: position.max(start + *rival as u64),
             });
         }
-        self.end_of_directory(position, &end, comment.to_vec()).map(Some)
+        self.end_of_directory(position, &end, comment.to_vec())
+            .map(Some)
     }
 
     /// Puts ZIP64's values, where there are any, in the place of those that overflowed (4.4.1.4).
