@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use model_bundle::archive::{
     Archive, BundlePath, Difference, Entry, Layout, Source, WriteError, sha256_file, unpack,
     verify, write,
 };
-use model_bundle::digest::{Contents, Crc32};
+use model_bundle::digest::{Contents, Crc32, hash_range};
 use model_bundle::progress::{Progress, Silent};
 
 use crate::archive_kit::{build, entries, entry, files, folder, path, sample};
@@ -102,7 +102,8 @@ fn the_order_of_the_sources_does_not_matter() {
 fn zip64_where_a_field_overflows_and_nowhere_else() {
     const GIB4: u64 = 1 << 32;
     // Of each: sizes, and the lengths of the ZIP64 fields in local and central headers.
-    let table: [(&[u64], &[(usize, usize)]); 6] = [
+    type Row = (&'static [u64], &'static [(usize, usize)]);
+    let table: [Row; 6] = [
         (&[GIB4 - 2], &[(0, 0)]),
         (&[GIB4 - 1], &[(20, 20)]),
         (&[GIB4], &[(20, 20)]),
@@ -157,15 +158,8 @@ struct Seen {
 /// Writes a layout into a file with holes, opens it here and there, and says what is seen there.
 fn check_layout(layout: &Layout) -> Vec<Seen> {
     let (_folder, zip) = folder();
-    let mut file = File::create(&zip).unwrap();
-    let mut put = |offset, bytes: &[u8]| {
-        file.seek(SeekFrom::Start(offset)).unwrap();
-        std::io::Write::write_all(&mut file, bytes).unwrap();
-    };
-    for placed in layout.entries() {
-        put(placed.offset, &placed.header);
-    }
-    put(layout.directory_offset(), layout.tail());
+    let file = File::create(&zip).unwrap();
+    put_layout(&file, layout);
     assert_eq!(file.metadata().unwrap().len(), layout.size());
 
     let ours = Archive::open(&zip).unwrap();
@@ -189,6 +183,19 @@ fn check_layout(layout: &Layout) -> Vec<Seen> {
             }
         })
         .collect()
+}
+
+/// Writes all of a layout but the entries' own bytes, which stay holes.
+fn put_layout(file: &File, layout: &Layout) {
+    for placed in layout.entries() {
+        write_at(file, placed.offset, &placed.header);
+    }
+    write_at(file, layout.directory_offset(), layout.tail());
+}
+
+fn write_at(mut file: &File, offset: u64, bytes: &[u8]) {
+    file.seek(SeekFrom::Start(offset)).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 /// How far the next record's signature is from `offset`.
@@ -438,4 +445,35 @@ fn differences_serialize_with_their_kind() {
   }
 ]
 "#);
+}
+
+/// Writes the archives that `tests/readers.sh` shows to other readers, into the folder that it names.
+#[test]
+#[ignore = "for tests/readers.sh"]
+fn archives_for_other_readers() {
+    let folder = std::env::var_os("READERS_FOLDER").expect("READERS_FOLDER is set");
+    let folder = Path::new(&folder);
+    build(&folder.join("small.zip"), &sample());
+    let many: Vec<(String, Vec<u8>)> = (0..70_000_u32)
+        .map(|i| (format!("tests/{i}"), i.to_le_bytes().to_vec()))
+        .collect();
+    build(&folder.join("many.zip"), &many);
+
+    // More than 4 GiB of zeros, as a hole, and an entry after it.
+    let zip = folder.join("large.zip");
+    let size = (1 << 32) + 12_345;
+    let hole = tempfile::tempfile_in(folder).unwrap();
+    hole.set_len(size).unwrap();
+    let zeros = hash_range(&hole, 0..size, Path::new("hole"), &Silent).unwrap();
+    let large = Entry {
+        path: path("models/large.pth"),
+        contents: zeros,
+    };
+    let entries = [large, entry("tests/after", b"after")];
+    let layout = Layout::new(&entries).unwrap();
+    put_layout(&File::create(&zip).unwrap(), &layout);
+    let file = File::options().write(true).open(&zip).unwrap();
+    write_at(&file, layout.entries()[1].data.start, b"after");
+    let differences = verify(&zip, &entries, &HashMap::new(), &Silent).unwrap();
+    assert_eq!(differences, []);
 }
