@@ -16,7 +16,7 @@ use crate::digest::{Contents, hash_range};
 use crate::lockfile::{Layout, LockedFile, LockedModel, LockedTest, Lockfile};
 use crate::packed;
 use crate::plan::{ReadReason, why_read};
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::value::{Key, Map, Value};
 
 /// The environment variable that fixes the creation date of new content
@@ -161,13 +161,13 @@ fn hash_sources(
         }
     }
     if !unknown.is_empty() {
-        progress.begin("Hashing", unknown.iter().map(|file| file.3).sum());
+        let bytes = unknown.iter().map(|file| file.3).sum();
+        let _phase = Phase::begin(progress, "Hashing", bytes);
         let clock = clock();
         let found: Result<Vec<_>, _> = unknown
             .par_iter()
             .map(|(_, path, ..)| hash_file(path, &clock, progress))
             .collect();
-        progress.end();
         for ((path, _, key, _, reason), record) in unknown.into_iter().zip(found?) {
             hashed.insert(path, (record.found, Some(reason)));
             kept.sources.insert(key, record);

@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::lockfile::{INNER_NAME, Layout, LockErrorKind, LockedTest, Lockfile, MAX_SIZE};
 use crate::packed::TRACKER_NAME;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::value::{Key, Value};
 
 /// What to start a project from, and where.
@@ -177,6 +177,7 @@ fn from_zip(
     progress: &dyn Progress,
 ) -> Result<String, Error> {
     let archive = Archive::open(from)?;
+    let _phase = Phase::begin(progress, "Unpacking", archive.size());
     let adopted = lock_of(&archive, from, progress)?;
     report.notes = adopted.notes;
     let lock = &adopted.lock;

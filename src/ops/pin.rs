@@ -9,7 +9,7 @@ use crate::adopt::{AdoptError, Note, adopt};
 use crate::archive::{self, Archive, OpenError};
 use crate::atomic;
 use crate::lockfile::{ArchivePin, INNER_NAME, LockError, Lockfile};
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 
 /// What was pinned.
 #[derive(Debug, Serialize)]
@@ -62,6 +62,8 @@ impl Error {
 /// Fails if it is damaged, ambiguous or no bundle, or the lock cannot be written.
 pub fn pin(bundle: &Path, progress: &dyn Progress) -> Result<Report, Error> {
     let archive = Archive::open(bundle)?;
+    // Every entry is read, then the whole file.
+    let _phase = Phase::begin(progress, "Hashing", 2 * archive.size());
     if archive.entry(INNER_NAME).is_some() {
         let path = bundle.to_owned();
         return Err(Error::HasLock { path });

@@ -13,7 +13,7 @@ use crate::lockfile::{
     INNER_NAME, Layout, LockError, LockErrorKind, LockedModel, Lockfile, MAX_SIZE,
 };
 use crate::packed::TRACKER_NAME;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::value::Map;
 
 /// What a ZIP or a lock holds.
@@ -121,6 +121,7 @@ fn lock_of(path: &Path, progress: &dyn Progress) -> Result<(Lockfile, Vec<Note>)
     let archive = Archive::open(path).map_err(Error::Open)?;
     let Some(entry) = archive.entry(INNER_NAME) else {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let _phase = Phase::begin(progress, "Hashing", archive.size());
         let adopted = adopt(&archive, &name, progress).map_err(|error| Error::Adopt {
             path: path.to_owned(),
             error,

@@ -8,7 +8,7 @@ use crate::adopt::{AdoptError, adopt};
 use crate::archive::{self, Archive, BundlePath, OpenError, ReadError, UnpackError};
 use crate::lockfile::{INNER_NAME, LockErrorKind, LockedModel, Lockfile, MAX_SIZE};
 use crate::packed::TRACKER_NAME;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 
 /// What to extract, and where.
 #[derive(Clone, Debug)]
@@ -74,6 +74,7 @@ impl Error {
 /// extraction is left.
 pub fn unpack(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let archive = Archive::open(&options.bundle)?;
+    let _phase = Phase::begin(progress, "Unpacking", archive.size());
     let inner = inner_lock(&archive, options)?;
     let lock = match (&inner, options.models.is_empty()) {
         (Some(lock), _) => Some(lock.clone()),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::archive::{self, Archive, Difference, OpenError, ReadError, VerifyError};
 use crate::digest::Sha256;
 use crate::lockfile::{self, INNER_NAME, Layout, LockError, Lockfile, MAX_SIZE};
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 
 /// What to verify, and against what.
 #[derive(Clone, Debug)]
@@ -123,6 +123,8 @@ pub fn verify(options: &Options, progress: &dyn Progress) -> Result<Report, Erro
         sha256: None,
         differences: Vec::new(),
     };
+    let passes = if options.sha256.is_some() { 2 } else { 1 };
+    let _phase = Phase::begin(progress, "Verifying", passes * size);
     match lock {
         Ok(lock) => against_lock(&mut report, &lock, progress)?,
         Err(findings) => {
