@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
-# Shows archives of ours to other people's readers: Python's zipfile, Info-ZIP's unzip, 7-Zip.
+# Shows archives of ours to other people's readers: Python's zipfile, Info-ZIP's unzip, 7-Zip. They are the example
+# bundle, one of 70,000 entries, and one with a model of more than 4 GiB and another one after it (10 GB of disk, two minutes).
 #
-#   tests/readers.sh                  archives that the test suite writes: small, 70,000 entries, more than 4 GiB
-#   tests/readers.sh BUNDLE CONFIG    besides, what this `bundle` program builds from this config
-#
-# The archive of more than 4 GiB is a file with a hole: it takes no space, but a minute to be read thrice.
+#   tests/readers.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,10 +17,26 @@ install python3 python3
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-READERS_FOLDER=$folder cargo test --quiet --test suite -- --ignored --exact archive::archives_for_other_readers
-if [ $# -ge 2 ]; then
-    "$1" build -c "$2" -o "$folder/built.zip" --no-auto-date
-fi
+cargo build --quiet --release --bin bundle --example write_archive
+bundle=$PWD/target/release/bundle
+export BUNDLE_CACHE_DIR=$folder/cache
+
+"$bundle" build -q -c examples/rods/bundle.toml -o "$folder/rods.zip" --no-auto-date --locked
+target/release/examples/write_archive "$folder/many.zip" 70000
+mkdir "$folder/large"
+truncate -s $((4 * 1024 * 1024 * 1024 + 12345)) "$folder/large/large.pth"
+echo "after" >"$folder/large/after.pth"
+cat >"$folder/large/bundle.toml" <<'TOML'
+[a_large]
+bundle_name = "A"
+model_path = "large.pth"
+[z_after]
+bundle_name = "Z"
+model_path = "after.pth"
+TOML
+"$bundle" build -q -c "$folder/large/bundle.toml" -o "$folder/large.zip" --no-auto-date
+"$bundle" verify "$folder/large.zip" --lock "$folder/large/bundle.lock"
+rm "$folder/large/large.pth"
 
 for zip in "$folder"/*.zip; do
     echo "== $(basename "$zip")"

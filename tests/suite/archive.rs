@@ -9,7 +9,7 @@ use model_bundle::archive::{
     Archive, BundlePath, Difference, Entry, Layout, Source, WriteError, sha256_file, unpack,
     verify, write,
 };
-use model_bundle::digest::{Contents, Crc32, hash_range};
+use model_bundle::digest::{Contents, Crc32};
 use model_bundle::progress::{Progress, Silent};
 
 use crate::archive_kit::{build, entries, entry, files, folder, path, sample};
@@ -445,35 +445,4 @@ fn differences_serialize_with_their_kind() {
   }
 ]
 "#);
-}
-
-/// Writes the archives that `tests/readers.sh` shows to other readers, into the folder that it names.
-#[test]
-#[ignore = "for tests/readers.sh"]
-fn archives_for_other_readers() {
-    let folder = std::env::var_os("READERS_FOLDER").expect("READERS_FOLDER is set");
-    let folder = Path::new(&folder);
-    build(&folder.join("small.zip"), &sample());
-    let many: Vec<(String, Vec<u8>)> = (0..70_000_u32)
-        .map(|i| (format!("tests/{i}"), i.to_le_bytes().to_vec()))
-        .collect();
-    build(&folder.join("many.zip"), &many);
-
-    // More than 4 GiB of zeros, as a hole, and an entry after it.
-    let zip = folder.join("large.zip");
-    let size = (1 << 32) + 12_345;
-    let hole = tempfile::tempfile_in(folder).unwrap();
-    hole.set_len(size).unwrap();
-    let zeros = hash_range(&hole, 0..size, Path::new("hole"), &Silent).unwrap();
-    let large = Entry {
-        path: path("models/large.pth"),
-        contents: zeros,
-    };
-    let entries = [large, entry("tests/after", b"after")];
-    let layout = Layout::new(&entries).unwrap();
-    put_layout(&File::create(&zip).unwrap(), &layout);
-    let file = File::options().write(true).open(&zip).unwrap();
-    write_at(&file, layout.entries()[1].data.start, b"after");
-    let differences = verify(&zip, &entries, &HashMap::new(), &Silent).unwrap();
-    assert_eq!(differences, []);
 }
