@@ -4,18 +4,13 @@ use std::fmt::Write;
 
 use super::args::Show;
 use super::printer::{BOLD, DIM, Printer, human_size, plain_text};
-use super::{Answer, Context, Failure, Json, Outcome, error};
+use super::{Answer, Context, Json, Outcome, refusal_or_error};
 use crate::ops::show::{FileSummary, Kind, Report, show};
 use crate::value::{Map, Value};
 
 pub fn run(args: Show, context: &Context) -> Outcome {
-    let report = show(&args.path, &context.progress).map_err(|failure| {
-        if failure.is_refusal() {
-            Failure::Refused(Box::new(failure))
-        } else {
-            error(failure)
-        }
-    })?;
+    let report = show(&args.path, &context.progress)
+        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     if args.json {
         context.printer.json(&Json::new("show", &report))?;
     } else {
