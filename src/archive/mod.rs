@@ -26,7 +26,7 @@ pub use pipeline::sha256_file;
 pub use problem::{Problem, Record};
 pub use read::{Archive, ArchiveEntry, Inflated, Method, OpenError, ReadError};
 pub use unpack::{UnpackError, unpack};
-pub use verify::{VerifyError, differs_only_by_line_endings, verify, verify_foreign};
+pub use verify::{VerifyError, differs_only_by_line_endings, to_lf, verify, verify_foreign};
 pub use write::{Changed, Found, Source, WriteError, Written, write};
 
 /// One file of an archive: its name and what its bytes are.

@@ -89,18 +89,18 @@ pub fn verify_foreign(
 
 /// Whether two texts differ, and only in LF and CRLF.
 pub fn differs_only_by_line_endings(a: &[u8], b: &[u8]) -> bool {
-    let unix = |text: &[u8]| {
-        let mut out = Vec::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((first, after)) = rest.split_first() {
-            if !(*first == b'\r' && after.first() == Some(&b'\n')) {
-                out.push(*first);
-            }
-            rest = after;
+    a != b && to_lf(a) == to_lf(b)
+}
+
+/// The text with every CRLF as LF.
+pub fn to_lf(text: &[u8]) -> Vec<u8> {
+    let mut lf = Vec::with_capacity(text.len());
+    for (index, byte) in text.iter().enumerate() {
+        if !(*byte == b'\r' && text.get(index + 1) == Some(&b'\n')) {
+            lf.push(*byte);
         }
-        out
-    };
-    a != b && unix(a) == unix(b)
+    }
+    lf
 }
 
 /// A file, and the layout it should have.

@@ -116,6 +116,7 @@ pub fn build(
         new: &resolved.lock,
         date_is_pinned: project.config.created.is_some(),
         read: &resolved.read,
+        line_endings: &resolved.line_endings,
         output: state,
     });
 

@@ -203,6 +203,21 @@ fn check_names_every_change_and_writes_nothing() {
     session.bundle(&["lock", "--check"]).ends(0);
 }
 
+/// A checkout that converted line endings is told as such.
+#[test]
+fn a_difference_of_line_endings_alone_is_said_to_be_one() {
+    let session = Session::rods();
+    session.bundle(&["lock"]).ends(0);
+    let tracker = session.text("tracking_config.yml");
+    session.write("tracking_config.yml", tracker.replace('\n', "\r\n"));
+    let run = session.bundle(&["lock", "--check"]).ends(1);
+    assert_snapshot!(run.stderr);
+    session.bundle(&["lock"]).ends(0);
+    session.write("tracking_config.yml", tracker + "# more\n");
+    let run = session.bundle(&["lock", "--check"]).ends(1);
+    assert!(!run.stderr.contains("line endings"), "{}", run.stderr);
+}
+
 mod random {
     use indexmap::IndexMap;
     use model_bundle::archive::BundlePath;
