@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::atomic::{self, AtomicFile};
 use crate::digest::{Contents, Digest, Sha256};
+use crate::progress::{Progress, check_interrupt};
 
 /// The environment variable that names the cache folder.
 pub const CACHE_DIR_VARIABLE: &str = "BUNDLE_CACHE_DIR";
@@ -233,17 +234,34 @@ impl Cache {
 
     /// Waits until no other process works on `project`, and holds it until the file is dropped; `None` where
     /// the filesystem does not lock, and everyone works at once.
-    pub fn take_turn(&self, project: &Path) -> Option<fs::File> {
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Interrupted`] if the user asked to stop while it waited.
+    pub fn take_turn(
+        &self,
+        project: &Path,
+        progress: &dyn Progress,
+    ) -> io::Result<Option<fs::File>> {
         let path = self.records_path(project).with_extension("lock");
         let mut options = fs::File::options();
-        let file = options
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-            .ok()?;
-        file.lock().ok()?;
-        Some(file)
+        options.create(true).truncate(false).write(true);
+        let Ok(file) = options.open(path) else {
+            return Ok(None);
+        };
+        let mut waited = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(fs::TryLockError::Error(_)) => return Ok(None),
+                Err(fs::TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut waited, true) {
+                        progress.waiting("for another build of this project");
+                    }
+                    check_interrupt(progress)?;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
     }
 
     fn records_path(&self, project: &Path) -> PathBuf {

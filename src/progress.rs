@@ -13,6 +13,9 @@ pub trait Progress: Sync {
     /// The phase has ended, well or badly.
     fn end(&self) {}
 
+    /// Nothing happens until something else has: `what` it waits for.
+    fn waiting(&self, _what: &str) {}
+
     /// Whether the user has asked to stop. Long loops look at it and give up with
     /// [`std::io::ErrorKind::Interrupted`], so that temporary files are removed on the way out.
     fn interrupted(&self) -> bool {

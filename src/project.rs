@@ -49,6 +49,8 @@ pub enum ProjectError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Lock(#[from] LockError),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// The config of the nearest folder from `start` upwards that has one.
@@ -74,11 +76,19 @@ impl Project {
     ///
     /// # Errors
     /// Fails if the config or the lock cannot be read or is invalid.
-    pub fn open(path: &Path, cache: Result<Cache, CacheError>) -> Result<Self, ProjectError> {
-        let config = Config::load(path)?;
+    pub fn open(
+        path: &Path,
+        cache: Result<Cache, CacheError>,
+        progress: &dyn Progress,
+    ) -> Result<Self, ProjectError> {
         let key = record_key(path).unwrap_or_else(|_| path.to_owned());
-        // The lock is read when it is our turn: another build may be about to write it.
-        let turn = cache.as_ref().ok().and_then(|cache| cache.take_turn(&key));
+        // Everything is read when it is our turn: another build may be about to write the lock.
+        let turn = match &cache {
+            Ok(cache) => cache.take_turn(&key, progress),
+            Err(_) => Ok(None),
+        };
+        let turn = turn.map_err(|_| ProjectError::Interrupted)?;
+        let config = Config::load(path)?;
         let lock_path = Lockfile::path_for(path);
         let lock = Lockfile::load(&lock_path)?;
         if let Some(lock) = &lock {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::printer::Printer;
 use crate::progress::Progress;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -23,14 +24,16 @@ pub fn catch_interrupts() {
 
 /// Draws one bar at a time, on a terminal only.
 pub struct Bars {
+    printer: Printer,
     visible: bool,
     current: Mutex<Option<ProgressBar>>,
 }
 
 impl Bars {
-    pub fn new(visible: bool) -> Self {
+    pub fn new(printer: Printer) -> Self {
         Self {
-            visible,
+            printer,
+            visible: printer.shows_progress(),
             current: Mutex::new(None),
         }
     }
@@ -68,6 +71,10 @@ impl Progress for Bars {
         if let Some(bar) = self.current().take() {
             bar.finish_and_clear();
         }
+    }
+
+    fn waiting(&self, what: &str) {
+        self.printer.status("Waiting", what);
     }
 
     fn interrupted(&self) -> bool {

@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
     let printer = Printer::new(&cli.global);
     let context = Context {
         printer,
-        progress: Bars::new(printer.shows_progress()),
+        progress: Bars::new(printer),
     };
     match run(cli.command, &context) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,

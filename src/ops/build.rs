@@ -107,7 +107,7 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     check_extension(options.output.as_deref())?;
-    let mut project = Project::open(&options.config, cache)?;
+    let mut project = Project::open(&options.config, cache, progress)?;
     let mut resolved = project.resolve(progress)?;
     let output = output_path(options, &project, &resolved.lock);
     let state = observe(&mut project, &resolved.lock, &output, progress)?;

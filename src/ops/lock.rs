@@ -61,7 +61,7 @@ pub fn lock(
     cache: Result<Cache, CacheError>,
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
-    let mut project = Project::open(&options.config, cache)?;
+    let mut project = Project::open(&options.config, cache, progress)?;
     let resolved = project.resolve(progress)?;
     let plan = plan(Knowledge {
         old: project.lock.as_ref(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -333,6 +334,30 @@ fn builds_side_by_side_succeed() {
             .bundle(&["build", "--locked", "-o", "a.zip"])
             .ends(0);
     }
+}
+
+#[test]
+fn a_second_build_of_a_project_says_that_it_waits() {
+    let session = Session::small(10);
+    session.bundle(&["build", "-o", "a.zip"]).ends(0);
+    let records = fs::read_dir(session.cache().join("records")).unwrap();
+    let mut records = records.map(|entry| entry.unwrap().path());
+    let turn = records.find(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "lock")
+    });
+    let turn = fs::File::open(turn.unwrap()).unwrap();
+    turn.lock().unwrap();
+    let mut command = session.command(&["build", "-o", "a.zip"]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert_eq!(line, "   Waiting for another build of this project\n");
+    assert!(child.try_wait().unwrap().is_none());
+    turn.unlock().unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
