@@ -104,6 +104,14 @@ fn table(report: &Report, printer: &Printer) -> String {
     text
 }
 
+/// HiTMicTools writes the time of the clock on its wall, and not which one that is.
+fn dated(created: &str, layout: &str) -> String {
+    match layout {
+        "canonical" => format!("{created} UTC"),
+        _ => format!("{created}, in the time zone of the machine that made it"),
+    }
+}
+
 fn head(text: &mut String, report: &Report, bold: &dyn Fn(&str) -> String) {
     let _ = writeln!(text, "{}", bold(&report.path.display().to_string()));
     let what = match (report.kind, report.layout) {
@@ -119,7 +127,7 @@ fn head(text: &mut String, report: &Report, bold: &dyn Fn(&str) -> String) {
             report
                 .created
                 .as_ref()
-                .map(|created| format!("{created} UTC")),
+                .map(|created| dated(created, report.layout)),
         ),
         (
             "size",
