@@ -1,11 +1,15 @@
 //! Bundles that others made, HiTMicTools' own among them, read as what they would have been locked as.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::archive::{Archive, ArchiveEntry, BundlePath, ReadError};
 use crate::config::read_bundle_config;
-use crate::lockfile::{INNER_NAME, Layout, LockedFile, LockedModel, Lockfile};
+use crate::lockfile::{
+    INNER_NAME, Layout, LockErrorKind, LockedFile, LockedModel, Lockfile, MAX_SIZE,
+};
 use crate::packed::{CONFIG_NAME, TRACKER_NAME};
 use crate::progress::{Progress, Silent};
 use crate::value::{Key, Map, Value};
@@ -13,10 +17,10 @@ use crate::value::{Key, Map, Value};
 /// No `config.yml` is larger than this.
 const MAX_CONFIG: u64 = 16 << 20;
 
-/// A foreign bundle.
+/// A bundle as its lock describes it.
 #[derive(Debug)]
 pub struct Adopted {
-    /// Its entries, pinned; without `[archive]`.
+    /// Its entries, pinned; for a foreign bundle without `[archive]`.
     pub lock: Lockfile,
     /// What its reader should know.
     pub notes: Vec<Note>,
@@ -48,27 +52,79 @@ pub enum Note {
 
 /// Why a ZIP is no bundle.
 #[derive(Debug, thiserror::Error)]
-pub enum AdoptError {
+#[error("{}: {fault}", path.display())]
+pub struct AdoptError {
+    /// The ZIP.
+    pub path: PathBuf,
+    pub fault: Fault,
+}
+
+/// What is wrong with a ZIP that should be a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
     #[error("there is no `{CONFIG_NAME}` inside: it is no model bundle")]
     NoConfig,
     #[error("`{CONFIG_NAME}` cannot be read: {message}")]
     Config { message: String },
+    #[error("the `{INNER_NAME}` inside cannot be used: {0}")]
+    InnerLock(#[from] LockErrorKind),
     #[error(transparent)]
     Read(#[from] ReadError),
 }
 
-/// Reads a foreign bundle, every byte of it; `name` is the ZIP's file name.
+impl miette::Diagnostic for AdoptError {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        let help = match self.fault {
+            Fault::NoConfig | Fault::Config { .. } => return None,
+            Fault::InnerLock(_) | Fault::Read(_) => {
+                "the ZIP is damaged: copy or download it again, or build it anew"
+            }
+        };
+        Some(Box::new(help))
+    }
+}
+
+/// The lock of any bundle: the one inside, or else the one that [`adopt`] makes.
+///
+/// # Errors
+/// Fails if the ZIP is no bundle, or is damaged.
+pub fn lock_of(archive: &Archive, progress: &dyn Progress) -> Result<Adopted, AdoptError> {
+    match inner_lock(archive)? {
+        Some(lock) => {
+            let notes = Vec::new();
+            Ok(Adopted { lock, notes })
+        }
+        None => adopt(archive, progress),
+    }
+}
+
+/// The lock inside a bundle of ours; `None` in other people's.
+///
+/// # Errors
+/// Fails if it is damaged.
+pub fn inner_lock(archive: &Archive) -> Result<Option<Lockfile>, AdoptError> {
+    let read = |entry| Ok(Lockfile::parse(&archive.read(entry, MAX_SIZE)?)?);
+    let lock = archive.entry(INNER_NAME).map(read).transpose();
+    lock.map_err(|fault| at(archive, fault))
+}
+
+fn at(archive: &Archive, fault: Fault) -> AdoptError {
+    let path = archive.path().to_owned();
+    AdoptError { path, fault }
+}
+
+/// Reads a foreign bundle, every byte of it.
 ///
 /// # Errors
 /// Fails if it holds no readable `config.yml`, or an entry is damaged.
-pub fn adopt(
-    archive: &Archive,
-    name: &str,
-    progress: &dyn Progress,
-) -> Result<Adopted, AdoptError> {
-    let config = archive.entry(CONFIG_NAME).ok_or(AdoptError::NoConfig)?;
+pub fn adopt(archive: &Archive, progress: &dyn Progress) -> Result<Adopted, AdoptError> {
+    read(archive, progress).map_err(|fault| at(archive, fault))
+}
+
+fn read(archive: &Archive, progress: &dyn Progress) -> Result<Adopted, Fault> {
+    let config = archive.entry(CONFIG_NAME).ok_or(Fault::NoConfig)?;
     let config = archive.read(config, MAX_CONFIG)?;
-    let config = read_bundle_config(&config).map_err(|message| AdoptError::Config { message })?;
+    let config = read_bundle_config(&config).map_err(|message| Fault::Config { message })?;
 
     let mut notes = Vec::new();
     let mut models = IndexMap::new();
@@ -88,9 +144,10 @@ pub fn adopt(
     }
     note_files(archive, &files, &models, &mut notes);
     let metadata = config.get(&Key::from("_bundle_metadata"));
+    let name = archive.path().file_name().unwrap_or_default();
     let lock = Lockfile {
         layout: Layout::Foreign,
-        config: name.to_owned(),
+        config: name.to_string_lossy().into_owned(),
         created: created(metadata, &mut notes),
         archive: None,
         about: Map::new(),

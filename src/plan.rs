@@ -46,6 +46,8 @@ pub struct Knowledge<'a> {
     pub date_is_pinned: bool,
     /// The files that were read, and why.
     pub read: &'a HashMap<BundlePath, ReadReason>,
+    /// Files that differ from the old lock's by CRLF and LF alone.
+    pub line_endings: &'a [BundlePath],
     /// What is at the output's path.
     pub output: Output,
 }
@@ -119,6 +121,8 @@ pub enum FileReason {
     ContentChanged {
         old: Digest,
         new: Digest,
+        /// Known to differ by CRLF and LF alone.
+        line_endings: bool,
     },
     /// Read, because its stamp changed; the content did not.
     Touched,
@@ -127,9 +131,7 @@ pub enum FileReason {
     /// Read, because it had changed just before it was recorded; the content is that of the lock.
     RecordUnsettled,
     /// Generated, and different because these keys of the config are.
-    ArgumentsChanged {
-        keys: Vec<String>,
-    },
+    ArgumentsChanged { keys: Vec<String> },
     /// Generated, and different because other files are: it carries the date of the content.
     DateChanged,
     /// In the lock, and no longer in the config.
@@ -178,6 +180,14 @@ fn changes(old: &Lockfile, known: &Knowledge) -> Vec<Change> {
     if !known.date_is_pinned {
         changes.retain(|change| !is_date(change));
     }
+    for change in &mut changes {
+        if let Change::FileChanged {
+            path, line_endings, ..
+        } = change
+        {
+            *line_endings = known.line_endings.contains(path);
+        }
+    }
     changes
 }
 
@@ -225,7 +235,12 @@ fn reason(
             };
         }
         let (old, new) = (old.blake3, new.blake3);
-        return FileReason::ContentChanged { old, new };
+        let line_endings = known.line_endings.contains(path);
+        return FileReason::ContentChanged {
+            old,
+            new,
+            line_endings,
+        };
     }
     match known.read.get(path) {
         None => FileReason::Unchanged,
@@ -293,9 +308,17 @@ impl fmt::Display for FileReason {
         match self {
             Self::Unchanged => f.write_str("unchanged"),
             Self::New => f.write_str("new"),
-            Self::ContentChanged { old, new } => {
+            Self::ContentChanged {
+                old,
+                new,
+                line_endings,
+            } => {
                 let short = |digest: &Digest| digest.to_string()[..12].to_owned();
-                write!(f, "content changed ({} -> {})", short(old), short(new))
+                let (old, new) = (short(old), short(new));
+                match line_endings {
+                    true => write!(f, "only line endings changed ({old} -> {new})"),
+                    false => write!(f, "content changed ({old} -> {new})"),
+                }
             }
             Self::Touched => f.write_str("touched, same content"),
             Self::RecordMissing => f.write_str("record missing, same content"),

@@ -35,3 +35,21 @@ pub fn check_interrupt(progress: &dyn Progress) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+/// A phase of work: it begins here and ends when the value is dropped, however that comes about.
+#[must_use = "the phase ends when this is dropped"]
+pub struct Phase<'a>(&'a dyn Progress);
+
+impl<'a> Phase<'a> {
+    /// Begins a phase named `what` that will read `bytes` bytes.
+    pub fn begin(progress: &'a dyn Progress, what: &str, bytes: u64) -> Self {
+        progress.begin(what, bytes);
+        Self(progress)
+    }
+}
+
+impl Drop for Phase<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

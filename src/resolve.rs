@@ -16,7 +16,7 @@ use crate::digest::{Contents, hash_range};
 use crate::lockfile::{Layout, LockedFile, LockedModel, LockedTest, Lockfile};
 use crate::packed;
 use crate::plan::{ReadReason, why_read};
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::value::{Key, Map, Value};
 
 /// The environment variable that fixes the creation date of new content
@@ -31,6 +31,8 @@ pub struct Resolved {
     pub sources: Vec<(Entry, archive::Source)>,
     /// The sources that had to be read, and why.
     pub read: HashMap<BundlePath, ReadReason>,
+    /// The files that differ from the old lock's by CRLF and LF alone.
+    pub line_endings: Vec<BundlePath>,
 }
 
 /// Why a config cannot be resolved.
@@ -90,16 +92,55 @@ pub fn resolve(
                 lock,
                 sources,
                 read,
+                line_endings: Vec::new(),
             });
         }
     }
     let created = config.created.or(epoch).unwrap_or_else(Created::now);
     let (lock, sources) = assemble(config, created, &files, &hashed)?;
     Ok(Resolved {
+        line_endings: old.map_or(Vec::new(), |old| line_endings(old, &sources)),
         lock,
         sources,
         read,
     })
+}
+
+/// The sources that would be what the old lock says if a checkout had left their line endings alone.
+fn line_endings(old: &Lockfile, sources: &[(Entry, archive::Source)]) -> Vec<BundlePath> {
+    /// Larger files are no text that git converts.
+    const LIMIT: u64 = 4 << 20;
+    let old: HashMap<_, _> = old.files.iter().map(|file| (&file.path, file)).collect();
+    let is_converted = |(entry, source): &&(Entry, archive::Source)| {
+        let Some(old) = old.get(&entry.path) else {
+            return false;
+        };
+        let wanted = old.contents;
+        if wanted == entry.contents || entry.contents.size.max(wanted.size) > LIMIT {
+            return false;
+        }
+        let bytes = match source {
+            archive::Source::Bytes(bytes) => Ok(bytes.clone()),
+            archive::Source::File(path) => std::fs::read(path),
+        };
+        bytes.is_ok_and(|bytes| {
+            let lf = archive::to_lf(&bytes);
+            Contents::of(&lf) == wanted || Contents::of(&to_crlf(&lf)) == wanted
+        })
+    };
+    let converted = sources.iter().filter(is_converted);
+    converted.map(|(entry, _)| entry.path.clone()).collect()
+}
+
+fn to_crlf(lf: &[u8]) -> Vec<u8> {
+    let mut crlf = Vec::with_capacity(lf.len());
+    for byte in lf {
+        if *byte == b'\n' {
+            crlf.push(b'\r');
+        }
+        crlf.push(*byte);
+    }
+    crlf
 }
 
 fn source_date_epoch() -> Result<Option<Created>, ResolveError> {
@@ -161,13 +202,13 @@ fn hash_sources(
         }
     }
     if !unknown.is_empty() {
-        progress.begin("Hashing", unknown.iter().map(|file| file.3).sum());
+        let bytes = unknown.iter().map(|file| file.3).sum();
+        let _phase = Phase::begin(progress, "Hashing", bytes);
         let clock = clock();
         let found: Result<Vec<_>, _> = unknown
             .par_iter()
             .map(|(_, path, ..)| hash_file(path, &clock, progress))
             .collect();
-        progress.end();
         for ((path, _, key, _, reason), record) in unknown.into_iter().zip(found?) {
             hashed.insert(path, (record.found, Some(reason)));
             kept.sources.insert(key, record);

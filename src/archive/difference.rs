@@ -1,12 +1,10 @@
 //! What can differ between an archive and what its lock says it is.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use super::format::Common;
 use super::layout::LAYOUT;
-use super::problem::Problem;
+use super::problem::{Problem, Record};
 use super::{BundlePath, Bytes};
 use crate::digest::Digest;
 
@@ -34,8 +32,12 @@ pub enum Difference {
         found: u64,
         line_endings: bool,
     },
-    #[error("{path} cannot be read: {reason}")]
-    Unreadable { path: BundlePath, reason: String },
+    #[error("{reason}")]
+    Unreadable {
+        path: BundlePath,
+        /// A whole sentence, which names the path.
+        reason: String,
+    },
     #[error("the order differs: expected {expected} at position {position}, found {found}")]
     Order {
         /// Counted from 1.
@@ -64,23 +66,6 @@ pub enum Difference {
     Structure { problem: Problem },
     #[error("the bytes from offset {offset} on are not those of layout {LAYOUT}")]
     Bytes { offset: u64 },
-}
-
-/// Which of an entry's two headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Record {
-    LocalHeader,
-    CentralHeader,
-}
-
-impl fmt::Display for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::LocalHeader => "local header",
-            Self::CentralHeader => "central header",
-        })
-    }
 }
 
 fn endings(line_endings: bool) -> &'static str {

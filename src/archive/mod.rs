@@ -6,6 +6,7 @@
 
 use crate::digest::Contents;
 
+mod diagnose;
 mod difference;
 mod format;
 pub mod layout;
@@ -18,15 +19,15 @@ mod unpack;
 mod verify;
 mod write;
 
-pub use difference::{Difference, Record};
+pub use difference::Difference;
 pub use layout::{Layout, LayoutError, Placed};
 pub use path::{BadName, BundlePath, Collision, CollisionKind, NameFault, collisions};
 pub use pipeline::sha256_file;
-pub use problem::Problem;
-pub use read::{Archive, ArchiveEntry, Method, OpenError, ReadError};
+pub use problem::{Problem, Record};
+pub use read::{Archive, ArchiveEntry, Inflated, Method, OpenError, ReadError};
 pub use unpack::{UnpackError, unpack};
-pub use verify::{VerifyError, differs_only_by_line_endings, verify, verify_foreign};
-pub use write::{Source, WriteError, Written, write};
+pub use verify::{VerifyError, differs_only_by_line_endings, to_lf, verify, verify_foreign};
+pub use write::{Changed, Found, Source, WriteError, Written, write};
 
 /// One file of an archive: its name and what its bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]

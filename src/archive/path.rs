@@ -119,12 +119,18 @@ fn fault_of(name: &str) -> Option<NameFault> {
         "" => NameFault::Empty,
         _ if name.len() > LONGEST_NAME => NameFault::TooLong,
         _ if holds('\0') => NameFault::Nul,
-        _ if name.contains(char::is_control) => NameFault::Control,
+        _ if name.contains(is_control) => NameFault::Control,
         _ if holds('\\') => NameFault::Backslash,
         _ if holds(':') => NameFault::Colon,
         _ if name.starts_with('/') => NameFault::Absolute,
         _ => return name.split('/').find_map(component_fault),
     })
+}
+
+/// Characters that a name would not show, or that would show it in another order (Unicode's bidirectional ones).
+fn is_control(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn component_fault(component: &str) -> Option<NameFault> {
@@ -255,6 +261,7 @@ mod tests {
             ("a\0b", Nul),
             ("a\nb", Control),
             ("a\u{85}b", Control),
+            ("a\u{202e}htp.b", Control),
             ("a//b", EmptyComponent),
             ("a/", EmptyComponent),
             ("./a", Dot),

@@ -1,5 +1,7 @@
 //! What can be wrong with an archive, whoever made it: why every reader refuses it.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::Bytes;
@@ -95,14 +97,15 @@ pub enum Problem {
         mode: u32,
         what: &'static str,
     },
-    #[error("{entry}: the extra field {id:#06x} {reason}")]
+    #[error("{entry}: the extra field {id:#06x} in the {record} {reason}")]
     ExtraField {
         entry: String,
+        record: Record,
         id: u16,
         reason: &'static str,
     },
-    #[error("{entry}: the extra fields do not add up to their length")]
-    ExtraLength { entry: String },
+    #[error("{entry}: the extra fields in the {record} do not add up to their length")]
+    ExtraLength { entry: String, record: Record },
     #[error("{entry} is a folder, but holds {}", Bytes(*size))]
     FolderWithData { entry: String, size: u64 },
     #[error("{entry}: {} cannot hold {} of data", Bytes(*compressed), Bytes(*size))]
@@ -113,6 +116,23 @@ pub enum Problem {
     },
     #[error("there are more problems than the {listed} listed")]
     More { listed: usize },
+}
+
+/// Which of an entry's two headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    LocalHeader,
+    CentralHeader,
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LocalHeader => "local header",
+            Self::CentralHeader => "central header",
+        })
+    }
 }
 
 /// How many problems are listed: enough for every real archive, a bound for a hostile one.

@@ -69,9 +69,18 @@ pub enum OpenError {
     },
 }
 
+/// The first problems, and how many more there are.
 fn sentences(problems: &[Problem]) -> String {
-    let texts: Vec<String> = problems.iter().map(Problem::to_string).collect();
-    texts.join("; ")
+    const SHOWN: usize = 5;
+    let texts: Vec<String> = problems
+        .iter()
+        .take(SHOWN)
+        .map(Problem::to_string)
+        .collect();
+    match problems.len().saturating_sub(SHOWN) {
+        0 => texts.join("; "),
+        more => format!("{}; and {more} more", texts.join("; ")),
+    }
 }
 
 /// Why an entry could not be read.

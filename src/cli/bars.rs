@@ -48,7 +48,7 @@ impl Progress for Bars {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-        let template = "{prefix:>10} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+        let template = "{prefix:>10} [{bar:30}] {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }

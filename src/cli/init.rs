@@ -1,7 +1,7 @@
 //! `bundle init`.
 
 use super::args::Init;
-use super::{Answer, Context, Failure, Json, Outcome, error};
+use super::{Answer, Context, Json, Outcome, refusal_or_error};
 use crate::ops::init::{Options, init};
 
 pub fn run(args: Init, context: &Context) -> Outcome {
@@ -9,13 +9,8 @@ pub fn run(args: Init, context: &Context) -> Outcome {
         from: args.from,
         dir: args.dir,
     };
-    let report = init(&options, &context.progress).map_err(|failure| {
-        if failure.is_refusal() {
-            Failure::Refused(Box::new(failure))
-        } else {
-            error(failure)
-        }
-    })?;
+    let report = init(&options, &context.progress)
+        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     let printer = &context.printer;
     for warning in &report.warnings {
         printer.warning(warning);

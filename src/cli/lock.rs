@@ -4,7 +4,7 @@ use super::args::Lock;
 use super::printer::count;
 use std::path::Path;
 
-use super::{Answer, Context, Failure, Outcome, config, error};
+use super::{Answer, Context, Outcome, config, error, refusal_or_error};
 use crate::cache::Cache;
 use crate::ops::lock::{Options, Report, lock};
 use crate::ops::pin::pin;
@@ -31,13 +31,8 @@ pub fn run(args: Lock, context: &Context) -> Outcome {
 }
 
 fn pin_foreign(bundle: &Path, json: bool, context: &Context) -> Outcome {
-    let report = pin(bundle, &context.progress).map_err(|failure| {
-        if failure.is_refusal() {
-            Failure::Refused(Box::new(failure))
-        } else {
-            error(failure)
-        }
-    })?;
+    let report = pin(bundle, &context.progress)
+        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     let printer = &context.printer;
     let lock = report.lock.display();
     let verb = if report.written { "Locked" } else { "Fresh" };

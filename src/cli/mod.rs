@@ -132,6 +132,14 @@ fn error(error: impl Diagnostic + Send + Sync + 'static) -> Failure {
     Failure::Error(Box::new(error))
 }
 
+/// What is wrong with the contents of a bundle is an answer; anything else is a command that could not run.
+fn refusal_or_error(is_refusal: bool, error: impl Diagnostic + Send + Sync + 'static) -> Failure {
+    match is_refusal {
+        true => Failure::Refused(Box::new(error)),
+        false => Failure::Error(Box::new(error)),
+    }
+}
+
 /// A report as JSON: the schema's version, the command, and the report's own fields.
 #[derive(serde::Serialize)]
 struct Json<'a, T> {

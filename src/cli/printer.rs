@@ -95,11 +95,13 @@ impl Printer {
     fn line(&self, style: Style, verb: &str, text: impl Display) {
         let verb = paint(self.color_stderr, style, format_args!("{verb:>10}"));
         // A closed standard error is no reason to stop.
+        let text = plain_text(&text.to_string());
         let _ = writeln!(io::stderr(), "{verb} {text}");
     }
 
     /// Writes further lines to standard error, indented under the last status.
     pub fn note(&self, text: impl Display) {
+        let text = plain_text(&text.to_string());
         let _ = writeln!(io::stderr(), "{:>10} {text}", "");
     }
 
@@ -125,8 +127,10 @@ impl Printer {
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_width(100)
             .with_links(false);
-        if handler.render_report(&mut text, diagnostic).is_err() {
-            text = format!("{diagnostic}\n");
+        let message = diagnostic.to_string();
+        let is_harmless = plain_text(&message) == message;
+        if !is_harmless || handler.render_report(&mut text, diagnostic).is_err() {
+            text = format!("  × {}\n", plain_text(&message));
         }
         let _ = write!(io::stderr(), "{text}");
     }
@@ -138,6 +142,19 @@ fn paint(color: bool, style: Style, text: impl Display) -> String {
     } else {
         text.to_string()
     }
+}
+
+/// Text from a file, made harmless for a terminal: control characters are shown, not obeyed.
+pub fn plain_text(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' => plain.push(character),
+            _ if character.is_control() => plain.extend(character.escape_default()),
+            _ => plain.push(character),
+        }
+    }
+    plain
 }
 
 /// A size as people read it: `393.2 kB`.

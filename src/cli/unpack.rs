@@ -2,7 +2,7 @@
 
 use super::args::Unpack;
 use super::printer::{count, human_size};
-use super::{Answer, Context, Failure, Json, Outcome, error};
+use super::{Answer, Context, Json, Outcome, refusal_or_error};
 use crate::ops::unpack::{Options, unpack};
 
 pub fn run(args: Unpack, context: &Context) -> Outcome {
@@ -11,13 +11,8 @@ pub fn run(args: Unpack, context: &Context) -> Outcome {
         dir: args.dir,
         models: args.model,
     };
-    let report = unpack(&options, &context.progress).map_err(|failure| {
-        if failure.is_refusal() {
-            Failure::Refused(Box::new(failure))
-        } else {
-            error(failure)
-        }
-    })?;
+    let report = unpack(&options, &context.progress)
+        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     let files = count(report.files.len(), "file");
     let size = human_size(report.bytes);
     let dir = report.dir.display();

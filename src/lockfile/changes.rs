@@ -27,6 +27,8 @@ pub enum Change {
         path: BundlePath,
         old: Digest,
         new: Digest,
+        /// Known to differ by CRLF and LF alone.
+        line_endings: bool,
     },
     /// The same bytes come from another file.
     SourceRenamed {
@@ -122,7 +124,12 @@ impl Lockfile {
             let is_derived = path.as_str() == "config.yml";
             if old.contents != new.contents && !(is_derived && explained) {
                 let (old, new) = (old.contents.blake3, new.contents.blake3);
-                changes.push(Change::FileChanged { path, old, new });
+                changes.push(Change::FileChanged {
+                    path,
+                    old,
+                    new,
+                    line_endings: false,
+                });
             } else if old.source != new.source {
                 let (old, new) = (old.source.clone(), new.source.clone());
                 changes.push(Change::SourceRenamed { path, old, new });
@@ -230,13 +237,20 @@ impl fmt::Display for Change {
         match self {
             Self::FileAdded { path, new } => write!(f, "{path}: new file, {}", short(new)),
             Self::FileRemoved { path, old } => write!(f, "{path}: removed, was {}", short(old)),
-            Self::FileChanged { path, old, new } => {
-                write!(
-                    f,
-                    "{path}: content changed, {} -> {}",
-                    short(old),
-                    short(new)
-                )
+            Self::FileChanged {
+                path,
+                old,
+                new,
+                line_endings,
+            } => {
+                let (old, new) = (short(old), short(new));
+                write!(f, "{path}: content changed, {old} -> {new}")?;
+                match line_endings {
+                    true => f.write_str(
+                        " (only line endings: tell git to leave them, `-text` in .gitattributes)",
+                    ),
+                    false => Ok(()),
+                }
             }
             Self::SourceRenamed { path, old, new } => {
                 let name = |source: &Option<String>| source.clone().unwrap_or("none".to_owned());

@@ -17,7 +17,7 @@ use crate::created::Created;
 use crate::digest::{Contents, Sha256};
 use crate::lockfile::{self, ArchivePin, Lockfile};
 use crate::plan::{Knowledge, Output, Plan, plan, why_read};
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::project::{Project, ProjectError};
 use crate::resolve::{ResolveError, Resolved};
 
@@ -116,6 +116,7 @@ pub fn build(
         new: &resolved.lock,
         date_is_pinned: project.config.created.is_some(),
         read: &resolved.read,
+        line_endings: &resolved.line_endings,
         output: state,
     });
 
@@ -208,6 +209,7 @@ fn observe(
         return Ok(Output::Unread { size });
     };
     let seen = project.clock(&[folder_of(output)]).now(&stamp);
+    let _phase = Phase::begin(progress, "Checking", stamp.size);
     let sha256 = archive::sha256_file(output, progress).map_err(read_error)?;
     let archive = ArchivePin {
         size: stamp.size,
@@ -247,12 +249,10 @@ fn write(
     fs::create_dir_all(folder).map_err(error)?;
     let sources = entries(resolved);
     let mut file = AtomicFile::create(output).map_err(error)?;
-    progress.begin(
-        "Packing",
-        sources.iter().map(|(entry, _)| entry.contents.size).sum(),
-    );
+    let bytes = sources.iter().map(|(entry, _)| entry.contents.size).sum();
+    // The phase ends with the function: syncing is part of it.
+    let _phase = Phase::begin(progress, "Packing", bytes);
     let written = archive::write(file.file(), &sources, progress);
-    progress.end();
     let written = written.map_err(|failure| match failure {
         WriteError::Write(disk) => error(disk),
         other => Error::Archive(other),

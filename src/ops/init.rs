@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::adopt::{AdoptError, Adopted, Note, adopt, has_json_tracker};
-use crate::archive::{self, Archive, BundlePath, OpenError, ReadError, UnpackError};
+use crate::adopt::{AdoptError, Note, has_json_tracker, lock_of};
+use crate::archive::{self, Archive, BundlePath, OpenError, UnpackError};
 use crate::atomic::{self, folder_of};
 use crate::config::{
     Config, ConfigError, Metadata, Model, ModelKey, Source, SourceFile, Test, Tracker, Warning,
     template,
 };
-use crate::lockfile::{INNER_NAME, Layout, LockErrorKind, LockedTest, Lockfile, MAX_SIZE};
+use crate::lockfile::{Layout, LockedTest, Lockfile};
 use crate::packed::TRACKER_NAME;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::value::{Key, Value};
 
 /// What to start a project from, and where.
@@ -54,12 +54,9 @@ pub enum Error {
     Config(#[from] Box<ConfigError>),
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("{}: {error}", path.display())]
-    Adopt { path: PathBuf, error: AdoptError },
-    #[error("{}: {error}", path.display())]
-    Read { path: PathBuf, error: ReadError },
-    #[error("{}: the `{INNER_NAME}` inside cannot be used: {kind}", path.display())]
-    InnerLock { path: PathBuf, kind: LockErrorKind },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Adopt(#[from] AdoptError),
     #[error("the paths in {} are relative to its folder", path.display())]
     #[diagnostic(help("leave `-d` out: bundle.toml is written beside it"))]
     OtherFolder { path: PathBuf },
@@ -70,13 +67,7 @@ pub enum Error {
 impl Error {
     /// Whether the contents of the bundle are at fault, and not the command.
     pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::Open(OpenError::Refused { .. })
-                | Self::Adopt { .. }
-                | Self::Read { .. }
-                | Self::InnerLock { .. }
-        )
+        matches!(self, Self::Open(OpenError::Refused { .. }) | Self::Adopt(_))
     }
 }
 
@@ -180,7 +171,8 @@ fn from_zip(
     progress: &dyn Progress,
 ) -> Result<String, Error> {
     let archive = Archive::open(from)?;
-    let adopted = lock_of(&archive, from, progress)?;
+    let _phase = Phase::begin(progress, "Unpacking", archive.size());
+    let adopted = lock_of(&archive, progress)?;
     report.notes = adopted.notes;
     let lock = &adopted.lock;
     let names = first_names(&archive, lock);
@@ -221,28 +213,6 @@ fn write_error(path: &Path) -> impl Fn(io::Error) -> Error {
         path: path.to_owned(),
         error,
     }
-}
-
-/// The lock inside, or the one that a foreign bundle would have.
-fn lock_of(archive: &Archive, from: &Path, progress: &dyn Progress) -> Result<Adopted, Error> {
-    let path = || from.to_owned();
-    let Some(entry) = archive.entry(INNER_NAME) else {
-        let name = from.file_name().unwrap_or_default().to_string_lossy();
-        return adopt(archive, &name, progress).map_err(|error| {
-            let path = path();
-            Error::Adopt { path, error }
-        });
-    };
-    let bytes = archive.read(entry, MAX_SIZE).map_err(|error| {
-        let path = path();
-        Error::Read { path, error }
-    })?;
-    let lock = Lockfile::parse(&bytes).map_err(|kind| {
-        let path = path();
-        Error::InnerLock { path, kind }
-    })?;
-    let notes = Vec::new();
-    Ok(Adopted { lock, notes })
 }
 
 /// Where each file of a bundle goes in the project: weights under their `original_name` if their metadata tell it and

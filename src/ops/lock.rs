@@ -68,6 +68,7 @@ pub fn lock(
         new: &resolved.lock,
         date_is_pinned: project.config.created.is_some(),
         read: &resolved.read,
+        line_endings: &resolved.line_endings,
         output: Output::NotAsked,
     });
     let written = !options.check && !plan.lock_is_up_to_date();

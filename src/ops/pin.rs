@@ -9,7 +9,7 @@ use crate::adopt::{AdoptError, Note, adopt};
 use crate::archive::{self, Archive, OpenError};
 use crate::atomic;
 use crate::lockfile::{ArchivePin, INNER_NAME, LockError, Lockfile};
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 
 /// What was pinned.
 #[derive(Debug, Serialize)]
@@ -26,8 +26,9 @@ pub struct Report {
 pub enum Error {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("{}: {error}", path.display())]
-    Adopt { path: PathBuf, error: AdoptError },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Adopt(#[from] AdoptError),
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
     #[error("cannot write {}: {error}", path.display())]
@@ -51,7 +52,7 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Open(OpenError::Refused { .. }) | Self::Adopt { .. } | Self::HasLock { .. }
+            Self::Open(OpenError::Refused { .. }) | Self::Adopt(_) | Self::HasLock { .. }
         )
     }
 }
@@ -62,15 +63,13 @@ impl Error {
 /// Fails if it is damaged, ambiguous or no bundle, or the lock cannot be written.
 pub fn pin(bundle: &Path, progress: &dyn Progress) -> Result<Report, Error> {
     let archive = Archive::open(bundle)?;
+    // Every entry is read, then the whole file.
+    let _phase = Phase::begin(progress, "Hashing", 2 * archive.size());
     if archive.entry(INNER_NAME).is_some() {
         let path = bundle.to_owned();
         return Err(Error::HasLock { path });
     }
-    let name = bundle.file_name().unwrap_or_default().to_string_lossy();
-    let adopted = adopt(&archive, &name, progress).map_err(|error| Error::Adopt {
-        path: bundle.to_owned(),
-        error,
-    })?;
+    let adopted = adopt(&archive, progress)?;
     let mut lock = adopted.lock;
     lock.archive = Some(archive_pin(bundle, progress)?);
     let path = Lockfile::path_for(bundle);

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::adopt::{AdoptError, Note, adopt};
-use crate::archive::{Archive, BundlePath, OpenError, ReadError};
+use crate::adopt::{AdoptError, Note, lock_of};
+use crate::archive::{Archive, BundlePath, OpenError};
 use crate::digest::Contents;
-use crate::lockfile::{
-    INNER_NAME, Layout, LockError, LockErrorKind, LockedModel, Lockfile, MAX_SIZE,
-};
+use crate::lockfile::{Layout, LockError, LockErrorKind, LockedModel, Lockfile};
 use crate::packed::TRACKER_NAME;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 use crate::value::Map;
 
 /// What a ZIP or a lock holds.
@@ -72,13 +70,10 @@ pub enum Error {
     #[diagnostic(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
-    Open(OpenError),
-    #[error("{}: {error}", path.display())]
-    Entry { path: PathBuf, error: ReadError },
-    #[error("{}: {error}", path.display())]
-    Adopt { path: PathBuf, error: AdoptError },
-    #[error("{}: the `{INNER_NAME}` inside cannot be used: {kind}", path.display())]
-    InnerLock { path: PathBuf, kind: LockErrorKind },
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Adopt(#[from] AdoptError),
 }
 
 impl Error {
@@ -110,34 +105,12 @@ pub fn show(path: &Path, progress: &dyn Progress) -> Result<Report, Error> {
         return Ok(report(path, Kind::Lock, &lock, Vec::new()));
     }
     let size = file.metadata().map_err(error)?.len();
-    let (lock, notes) = lock_of(path, progress)?;
-    let mut report = report(path, Kind::Bundle, &lock, notes);
+    let archive = Archive::open(path)?;
+    let _phase = Phase::begin(progress, "Hashing", archive.size());
+    let adopted = lock_of(&archive, progress)?;
+    let mut report = report(path, Kind::Bundle, &adopted.lock, adopted.notes);
     report.size = Some(size);
     Ok(report)
-}
-
-/// The lock inside a bundle, or the one that it would have had.
-fn lock_of(path: &Path, progress: &dyn Progress) -> Result<(Lockfile, Vec<Note>), Error> {
-    let archive = Archive::open(path).map_err(Error::Open)?;
-    let Some(entry) = archive.entry(INNER_NAME) else {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let adopted = adopt(&archive, &name, progress).map_err(|error| Error::Adopt {
-            path: path.to_owned(),
-            error,
-        })?;
-        return Ok((adopted.lock, adopted.notes));
-    };
-    let bytes = archive
-        .read(entry, MAX_SIZE)
-        .map_err(|error| Error::Entry {
-            path: path.to_owned(),
-            error,
-        })?;
-    let lock = Lockfile::parse(&bytes).map_err(|kind| Error::InnerLock {
-        path: path.to_owned(),
-        kind,
-    })?;
-    Ok((lock, Vec::new()))
 }
 
 fn report(path: &Path, kind: Kind, lock: &Lockfile, notes: Vec<Note>) -> Report {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::adopt::{AdoptError, adopt};
-use crate::archive::{self, Archive, BundlePath, OpenError, ReadError, UnpackError};
-use crate::lockfile::{INNER_NAME, LockErrorKind, LockedModel, Lockfile, MAX_SIZE};
+use crate::adopt::{AdoptError, adopt, inner_lock};
+use crate::archive::{self, Archive, BundlePath, OpenError, UnpackError};
+use crate::lockfile::{LockedModel, Lockfile};
 use crate::packed::TRACKER_NAME;
-use crate::progress::Progress;
+use crate::progress::{Phase, Progress};
 
 /// What to extract, and where.
 #[derive(Clone, Debug)]
@@ -32,13 +32,9 @@ pub struct Report {
 pub enum Error {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("{}: {error}", path.display())]
-    Entry { path: PathBuf, error: ReadError },
-    #[error("{}: {error}", path.display())]
-    Adopt { path: PathBuf, error: AdoptError },
-    #[error("{}: the `{INNER_NAME}` inside cannot be used: {kind}", path.display())]
-    #[diagnostic(help("the bundle is damaged: fetch it again, or verify it against its lock"))]
-    InnerLock { path: PathBuf, kind: LockErrorKind },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Adopt(#[from] AdoptError),
     #[error("{} has no model `{model}`", path.display())]
     #[diagnostic(help("it has {}", known.join(", ")))]
     NoModel {
@@ -74,17 +70,12 @@ impl Error {
 /// extraction is left.
 pub fn unpack(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let archive = Archive::open(&options.bundle)?;
-    let inner = inner_lock(&archive, options)?;
-    let lock = match (&inner, options.models.is_empty()) {
-        (Some(lock), _) => Some(lock.clone()),
-        (None, true) => None,
-        (None, false) => {
-            let adopted = adopt(&archive, "", progress).map_err(|error| Error::Adopt {
-                path: options.bundle.clone(),
-                error,
-            })?;
-            Some(adopted.lock)
-        }
+    let _phase = Phase::begin(progress, "Unpacking", archive.size());
+    let inner = inner_lock(&archive)?;
+    let lock = match &inner {
+        Some(lock) => Some(lock.clone()),
+        None if options.models.is_empty() => None,
+        None => Some(adopt(&archive, progress)?.lock),
     };
     let wanted = lock
         .as_ref()
@@ -109,22 +100,6 @@ pub fn unpack(options: &Options, progress: &dyn Progress) -> Result<Report, Erro
         bytes: entries.map(|entry| entry.size).sum(),
         files,
     })
-}
-
-fn inner_lock(archive: &Archive, options: &Options) -> Result<Option<Lockfile>, Error> {
-    let path = || options.bundle.clone();
-    let Some(entry) = archive.entry(INNER_NAME) else {
-        return Ok(None);
-    };
-    let bytes = archive.read(entry, MAX_SIZE).map_err(|error| {
-        let path = path();
-        Error::Entry { path, error }
-    })?;
-    let lock = Lockfile::parse(&bytes).map_err(|kind| {
-        let path = path();
-        Error::InnerLock { path, kind }
-    })?;
-    Ok(Some(lock))
 }
 
 /// The files of the models that were asked for; `None` for all files.

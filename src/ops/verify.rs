@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::adopt;
 use crate::archive::{self, Archive, Difference, OpenError, ReadError, VerifyError};
 use crate::digest::Sha256;
-use crate::lockfile::{self, INNER_NAME, Layout, LockError, Lockfile, MAX_SIZE};
-use crate::progress::Progress;
+use crate::lockfile::{self, INNER_NAME, Layout, LockError, Lockfile};
+use crate::progress::{Phase, Progress};
 
 /// What to verify, and against what.
 #[derive(Clone, Debug)]
@@ -66,7 +67,7 @@ pub enum BundleDifference {
         "there is no `{INNER_NAME}` inside: the bundle was not made by this program; pin it with `bundle lock --from`, or name a lock with `--lock`"
     )]
     NoInnerLock,
-    #[error("the `{INNER_NAME}` inside cannot be used: {message}")]
+    #[error("{message}")]
     InnerLock { message: String },
 }
 
@@ -123,6 +124,8 @@ pub fn verify(options: &Options, progress: &dyn Progress) -> Result<Report, Erro
         sha256: None,
         differences: Vec::new(),
     };
+    let passes = if options.sha256.is_some() { 2 } else { 1 };
+    let _phase = Phase::begin(progress, "Verifying", passes * size);
     match lock {
         Ok(lock) => against_lock(&mut report, &lock, progress)?,
         Err(findings) => {
@@ -156,14 +159,14 @@ fn inner_lock(bundle: &Path) -> Result<Result<Lockfile, Vec<Finding>>, Error> {
         }
         Err(OpenError::Io { source, .. }) => return Err(read_error(bundle)(source)),
     };
-    let Some(entry) = archive.entry(INNER_NAME) else {
-        return Ok(Err(vec![Finding::Bundle(BundleDifference::NoInnerLock)]));
+    let finding = match adopt::inner_lock(&archive) {
+        Ok(Some(lock)) => return Ok(Ok(lock)),
+        Ok(None) => BundleDifference::NoInnerLock,
+        Err(error) => BundleDifference::InnerLock {
+            message: error.fault.to_string(),
+        },
     };
-    let lock = archive
-        .read(entry, MAX_SIZE)
-        .map_err(|error| error.to_string())
-        .and_then(|bytes| Lockfile::parse(&bytes).map_err(|error| error.to_string()));
-    Ok(lock.map_err(|message| vec![Finding::Bundle(BundleDifference::InnerLock { message })]))
+    Ok(Err(vec![Finding::Bundle(finding)]))
 }
 
 fn against_lock(

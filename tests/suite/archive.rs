@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use model_bundle::archive::{
@@ -102,7 +102,8 @@ fn the_order_of_the_sources_does_not_matter() {
 fn zip64_where_a_field_overflows_and_nowhere_else() {
     const GIB4: u64 = 1 << 32;
     // Of each: sizes, and the lengths of the ZIP64 fields in local and central headers.
-    let table: [(&[u64], &[(usize, usize)]); 6] = [
+    type Row = (&'static [u64], &'static [(usize, usize)]);
+    let table: [Row; 6] = [
         (&[GIB4 - 2], &[(0, 0)]),
         (&[GIB4 - 1], &[(20, 20)]),
         (&[GIB4], &[(20, 20)]),
@@ -157,15 +158,8 @@ struct Seen {
 /// Writes a layout into a file with holes, opens it here and there, and says what is seen there.
 fn check_layout(layout: &Layout) -> Vec<Seen> {
     let (_folder, zip) = folder();
-    let mut file = File::create(&zip).unwrap();
-    let mut put = |offset, bytes: &[u8]| {
-        file.seek(SeekFrom::Start(offset)).unwrap();
-        std::io::Write::write_all(&mut file, bytes).unwrap();
-    };
-    for placed in layout.entries() {
-        put(placed.offset, &placed.header);
-    }
-    put(layout.directory_offset(), layout.tail());
+    let file = File::create(&zip).unwrap();
+    put_layout(&file, layout);
     assert_eq!(file.metadata().unwrap().len(), layout.size());
 
     let ours = Archive::open(&zip).unwrap();
@@ -189,6 +183,19 @@ fn check_layout(layout: &Layout) -> Vec<Seen> {
             }
         })
         .collect()
+}
+
+/// Writes all of a layout but the entries' own bytes, which stay holes.
+fn put_layout(file: &File, layout: &Layout) {
+    for placed in layout.entries() {
+        write_at(file, placed.offset, &placed.header);
+    }
+    write_at(file, layout.directory_offset(), layout.tail());
+}
+
+fn write_at(mut file: &File, offset: u64, bytes: &[u8]) {
+    file.seek(SeekFrom::Start(offset)).unwrap();
+    file.write_all(bytes).unwrap();
 }
 
 /// How far the next record's signature is from `offset`.

@@ -202,3 +202,127 @@ fn check_names_every_change_and_writes_nothing() {
     session.bundle(&["lock"]).ends(0);
     session.bundle(&["lock", "--check"]).ends(0);
 }
+
+/// A checkout that converted line endings is told as such.
+#[test]
+fn a_difference_of_line_endings_alone_is_said_to_be_one() {
+    let session = Session::rods();
+    session.bundle(&["lock"]).ends(0);
+    let tracker = session.text("tracking_config.yml");
+    session.write("tracking_config.yml", tracker.replace('\n', "\r\n"));
+    let run = session.bundle(&["lock", "--check"]).ends(1);
+    assert_snapshot!(run.stderr);
+    session.bundle(&["lock"]).ends(0);
+    session.write("tracking_config.yml", tracker + "# more\n");
+    let run = session.bundle(&["lock", "--check"]).ends(1);
+    assert!(!run.stderr.contains("line endings"), "{}", run.stderr);
+}
+
+mod random {
+    use indexmap::IndexMap;
+    use model_bundle::archive::BundlePath;
+    use model_bundle::digest::Contents;
+    use model_bundle::lockfile::{ArchivePin, Layout, LockedFile, LockedModel, Lockfile};
+    use model_bundle::value::{Key, Map, Value};
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    fn key() -> impl Strategy<Value = Key> {
+        prop_oneof![
+            any::<i64>().prop_map(Key::Int),
+            "[a-z_]{1,8}".prop_map(Key::String),
+            // Text that needs quotes; what reads as an integer is one.
+            "\\PC{0,6}".prop_map(|text| Key::from_toml(&text)),
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Int),
+            any::<f64>().prop_map(Value::Float),
+            any::<String>().prop_map(Value::String),
+        ];
+        leaf.prop_recursive(3, 24, 5, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Value::List),
+                map_of(inner).prop_map(Value::Map),
+            ]
+        })
+    }
+
+    fn map_of(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Map> {
+        vec((key(), value), 0..4).prop_map(|pairs| pairs.into_iter().collect())
+    }
+
+    fn lockfile() -> impl Strategy<Value = Lockfile> {
+        let model = (
+            map_of(value()),
+            proptest::option::of(map_of(value())),
+            vec(any::<String>(), 0..3),
+        );
+        let models = btree_map("[a-z_]{1,8}|\\PC{1,6}", model, 0..4);
+        let sources = btree_map("[a-z]{1,8}", (any::<String>(), any::<Vec<u8>>()), 0..5);
+        (models, sources, any::<bool>(), map_of(value())).prop_map(
+            |(models, sources, built, about)| {
+                let config = ("config.yml".to_owned(), (String::new(), Vec::new()));
+                let files = sources.into_iter().chain([config]);
+                let models =
+                    models
+                        .into_iter()
+                        .map(|(key, (inferer_args, model_args, allow_globals))| {
+                            let model = LockedModel {
+                                inferer_args: Some(inferer_args),
+                                model_args,
+                                allow_globals,
+                                ..LockedModel::default()
+                            };
+                            (key, model)
+                        });
+                Lockfile {
+                    layout: Layout::Canonical,
+                    config: "bundle.toml".to_owned(),
+                    created: "2025-12-18 15:30:42".parse().ok(),
+                    archive: built.then(|| ArchivePin {
+                        size: i64::MAX as u64,
+                        sha256: [9; 32].into(),
+                    }),
+                    about,
+                    models: models.collect::<IndexMap<_, _>>(),
+                    files: files
+                        .map(|(name, (source, bytes))| LockedFile {
+                            path: BundlePath::new(&name).unwrap(),
+                            source: (!source.is_empty()).then_some(source),
+                            contents: Contents::of(&bytes),
+                        })
+                        .collect(),
+                }
+            },
+        )
+    }
+
+    proptest! {
+        /// Whatever a lock says, its text says it, and nothing else.
+        #[test]
+        fn a_lock_comes_back_from_its_text(lock in lockfile()) {
+            let text = lock.render();
+            let parsed = Lockfile::parse(text.as_bytes()).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+            prop_assert!(parsed.same_content(&lock), "{text}");
+            prop_assert_eq!(parsed.archive, lock.archive);
+            prop_assert!(lock.changes(&parsed).is_empty());
+            prop_assert_eq!(parsed.render(), text);
+        }
+
+        /// Two locks have the same content if and only if no change lies between them.
+        #[test]
+        fn every_difference_is_a_change(a in lockfile(), b in lockfile()) {
+            prop_assert_eq!(a.same_content(&b), a.changes(&b).is_empty(), "{}\n{}", a.render(), b.render());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in any::<Vec<u8>>(), text in any::<String>()) {
+            let _ = Lockfile::parse(&bytes);
+            let _ = Lockfile::parse(format!("version = 1\n{text}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,266 @@
+"""Times a `bundle` binary against its peers on files of random float32, in interleaved rounds, and prints medians.
+
+Called by packing.sh. Every round runs each contender once, in turn, on the same files, which are in the page cache;
+what a contender wrote is removed, and the disk synced, before the next one starts.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy
+
+MIB = 1 << 20
+
+
+class Project:
+    """A folder of models and a config that names them."""
+
+    def __init__(self, folder: Path, sizes: list[int]):
+        self.folder = folder
+        self.models = folder / "models"
+        self.zip = folder / "model_collection.zip"
+        self.copy = folder / "copy"
+        self.cache = folder / "cache"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.models.mkdir(parents=True)
+        generator = numpy.random.default_rng(7)
+        config = ["[bundle]", "auto_date = false"]
+        for index, size in enumerate(sizes):
+            with open(self.models / f"model{index}.pth", "wb") as file:
+                for start in range(0, size, 64 * MIB):
+                    count = min(64 * MIB, size - start) // 4
+                    file.write(generator.standard_normal(count, dtype="float32").tobytes())
+            config += [f"[m{index}]", f'bundle_name = "Model{index}"', f'model_path = "models/model{index}.pth"']
+        (folder / "bundle.toml").write_text("\n".join(config) + "\n")
+        rules = ["rule copy", "  command = cp $in $out"]
+        for index in range(len(sizes)):
+            rules += [f"build out/model{index}.pth: copy models/model{index}.pth"]
+        (folder / "build.ninja").write_text("\n".join(rules) + "\n")
+        self.files = sorted(str(path) for path in self.models.iterdir())
+        self.size = sum(sizes)
+
+    def clean(self):
+        for path in [self.zip, self.folder / "bundle.lock", self.folder / "model_collection.zip.sha256"]:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.copy, ignore_errors=True)
+        shutil.rmtree(self.cache, ignore_errors=True)
+        os.sync()
+
+    def warm(self):
+        for name in self.files:
+            with open(name, "rb") as file:
+                while file.read(16 * MIB):
+                    pass
+
+
+class Bench:
+    def __init__(self, binary: str):
+        self.binary = binary
+
+    def run(self, project: Project, command: list[str]) -> float:
+        """Seconds that a command takes."""
+        environment = dict(os.environ, BUNDLE_CACHE_DIR=str(project.cache))
+        start = time.perf_counter()
+        subprocess.run(command, cwd=project.folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+    def build(self, project: Project) -> float:
+        return self.run(project, [self.binary, "build", "-q"])
+
+    def cold_build(self, project: Project) -> float:
+        project.clean()
+        return self.build(project)
+
+    def copy(self, project: Project) -> float:
+        project.clean()
+        return self.run(project, ["sh", "-c", "cp -r models copy && sync"])
+
+    def b3sum_sources(self, project: Project) -> float:
+        return self.run(project, ["b3sum", *project.files])
+
+    def python(self, project: Project) -> float:
+        """What HiTMicTools' bundler spends its time on: zipfile with ZIP_DEFLATED at its default level."""
+        project.clean()
+        start = time.perf_counter()
+        with zipfile.ZipFile(project.folder / "model_collection.zip", "w", zipfile.ZIP_DEFLATED) as bundle:
+            for name in project.files:
+                bundle.write(name, os.path.basename(name))
+        return time.perf_counter() - start
+
+    def verify(self, project: Project) -> float:
+        return self.run(project, [self.binary, "verify", "-q", str(project.zip), "--lock", "bundle.lock"])
+
+    def b3sum_zip(self, project: Project) -> float:
+        return self.run(project, ["b3sum", str(project.zip)])
+
+    def ninja(self, project: Project) -> float:
+        return self.run(project, ["ninja", "--quiet"])
+
+    def settle(self, project: Project):
+        """Builds until nothing is left to do, with everything older than its record."""
+        self.build(project)
+        time.sleep(2.5)
+        self.build(project)
+        self.ninja(project)
+
+
+def interleave(rounds: int, contenders: dict, note=print) -> dict[str, list[float]]:
+    times = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name, contender in contenders.items():
+            times[name].append(contender())
+        latest = ", ".join(f"{name} {values[-1]:.3f}" for name, values in times.items())
+        note(f"  round {number + 1}/{rounds}: {latest}", file=sys.stderr)
+    return times
+
+
+def table(title: str, times: dict[str, list[float]], unit: float = 1.0, suffix: str = "s", digits: int = 2):
+    """Prints medians with their spread, and each contender's ratio to the first, round by round."""
+    first = next(iter(times))
+    print(f"\n### {title}\n\n| | median | min to max | its time / `{first}`'s |\n|---|---|---|---|")
+    for name, values in times.items():
+        ratio = statistics.median(a / b for a, b in zip(values, times[first]))
+        median, low, high = (f"{x / unit:.{digits}f}" for x in (statistics.median(values), min(values), max(values)))
+        print(f"| {name} | {median} {suffix} | {low} to {high} | {ratio:.2f} |")
+
+
+def peak_anonymous(command: list[str], project: Project) -> float:
+    """The most anonymous memory that a command holds, in MiB, looked at every millisecond."""
+    environment = dict(os.environ, BUNDLE_CACHE_DIR=str(project.cache))
+    process = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        try:
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                if line.startswith("RssAnon:"):
+                    peak = max(peak, int(line.split()[1]))
+        except (FileNotFoundError, ProcessLookupError):
+            break
+        time.sleep(0.001)
+    assert process.wait() == 0
+    return peak / 1024
+
+
+PYTHON_ZIP = """
+import os, sys, zipfile
+with zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED) as bundle:
+    for name in sys.argv[2:]:
+        bundle.write(name, os.path.basename(name))
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("binary")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--python-rounds", type=int, default=7)
+    parser.add_argument("--skip-growth", action="store_true")
+    arguments = parser.parse_args()
+    bench = Bench(arguments.binary)
+
+    sizes = [size * MIB for size in (100, 200, 300, 400, 448, 300, 300)]
+    project = Project(arguments.folder / "seven", sizes)
+    print(f"Seven files of random float32, {project.size / 2**30:.2f} GiB, {os.cpu_count()} cores.")
+    project.warm()
+
+    times = interleave(arguments.rounds, {
+        "bundle build, cold": lambda: bench.cold_build(project),
+        "cp + sync": lambda: bench.copy(project),
+        "b3sum of the files": lambda: bench.b3sum_sources(project),
+    })
+    table("Cold build, fsync included", times)
+
+    times = interleave(arguments.python_rounds, {
+        "bundle build, cold": lambda: bench.cold_build(project),
+        "Python zipfile, ZIP_DEFLATED": lambda: bench.python(project),
+    })
+    table("Cold build against what labs use today", times)
+
+    project.clean()
+    bench.settle(project)
+    times = interleave(arguments.rounds * 5, {
+        "bundle build, up to date": lambda: bench.build(project),
+        "ninja, up to date": lambda: bench.ninja(project),
+    }, note=lambda *_, **__: None)
+    table("Nothing to do", times, 1e-3, "ms")
+
+    def one_changed() -> float:
+        with open(project.models / "model0.pth", "r+b") as file:
+            file.write(os.urandom(4096))
+        os.sync()
+        return bench.build(project)
+
+    times = interleave(arguments.rounds, {
+        "bundle build, one of seven changed (100 MiB)": one_changed,
+        "cp + sync of all": lambda: copy_beside(bench, project),
+    })
+    table("One changed model", times)
+
+    times = interleave(arguments.rounds, {
+        "bundle verify --lock": lambda: bench.verify(project),
+        "b3sum of the ZIP": lambda: bench.b3sum_zip(project),
+    })
+    table("Verify", times, digits=3)
+
+    memory(bench, project)
+    if not arguments.skip_growth:
+        shutil.rmtree(project.folder)
+        growth(bench, arguments.folder)
+
+
+def copy_beside(bench: Bench, project: Project) -> float:
+    """Copies the models without touching the built bundle."""
+    shutil.rmtree(project.copy, ignore_errors=True)
+    os.sync()
+    return bench.run(project, ["sh", "-c", "cp -r models copy && sync"])
+
+
+def memory(bench: Bench, project: Project):
+    rows = {}
+    project.clean()
+    rows["bundle build, cold"] = peak_anonymous([bench.binary, "build", "-q"], project)
+    time.sleep(2.5)
+    bench.build(project)
+    rows["bundle build, up to date"] = peak_anonymous([bench.binary, "build", "-q"], project)
+    rows["bundle verify"] = peak_anonymous([bench.binary, "verify", "-q", str(project.zip), "--lock", "bundle.lock"], project)
+    rows["b3sum"] = peak_anonymous(["b3sum", str(project.zip)], project)
+    out = str(project.folder / "python.zip")
+    rows["Python zipfile"] = peak_anonymous([sys.executable, "-c", PYTHON_ZIP, out, *project.files[:1]], project)
+    os.remove(out)
+    print("\n### Peak anonymous memory\n\n| | MiB |\n|---|---|")
+    for name, mib in rows.items():
+        print(f"| {name} | {mib:.1f} |")
+
+
+def growth(bench: Bench, folder: Path):
+    print("\n### Growth\n\n| files | GiB | cold build | cp + sync | up to date | verify | b3sum of the ZIP | build's peak MiB |\n|---|---|---|---|---|---|---|---|")
+    for count, total in [(7, 0.1), (70, 0.1), (700, 0.1), (7, 1), (7, 8), (700, 8)]:
+        size = int(total * 2**30 / count) // 4096 * 4096
+        project = Project(folder / "growth", [size] * count)
+        project.warm()
+        times = interleave(3, {
+            "cp": lambda: bench.copy(project),
+            "build": lambda: bench.cold_build(project),
+            "verify": lambda: bench.verify(project),
+            "b3sum": lambda: bench.b3sum_zip(project),
+        })
+        time.sleep(2.5)
+        bench.build(project)
+        fresh = statistics.median(bench.build(project) for _ in range(15))
+        project.clean()
+        peak = peak_anonymous([bench.binary, "build", "-q"], project)
+        row = {name: statistics.median(values) for name, values in times.items()}
+        print(f"| {count} | {total} | {row['build']:.2f} s | {row['cp']:.2f} s | {fresh * 1e3:.1f} ms | {row['verify']:.3f} s | {row['b3sum']:.3f} s | {peak:.1f} |", flush=True)
+        shutil.rmtree(project.folder)
+
+
+if __name__ == "__main__":
+    main()
