@@ -34,6 +34,10 @@ pub enum Note {
     Stray { path: BundlePath },
     #[error("`{path}` is an ONNX file under the name of a PyTorch checkpoint")]
     OnnxNamedPth { path: BundlePath },
+    #[error(
+        "`{TRACKER_NAME}` is JSON under the name of YAML: HiTMicTools takes numbers such as `1e-10` in it for text"
+    )]
+    JsonTracker,
     #[error("`{model}` names `{path}`, which is not in the ZIP")]
     NotThere { model: String, path: String },
     #[error("`{model}` in {CONFIG_NAME} is no table of settings")]
@@ -135,6 +139,9 @@ fn read(archive: &Archive, progress: &dyn Progress) -> Result<Adopted, Fault> {
         }
     }
     let files = files(archive, progress)?;
+    if has_json_tracker(archive) {
+        notes.push(Note::JsonTracker);
+    }
     note_files(archive, &files, &models, &mut notes);
     let metadata = config.get(&Key::from("_bundle_metadata"));
     let name = archive.path().file_name().unwrap_or_default();
@@ -231,6 +238,15 @@ fn note_files(
             notes.push(Note::OnnxNamedPth { path });
         }
     }
+}
+
+/// Whether the tracker's settings are JSON, which HiTMicTools' bundler copies under the name of YAML.
+pub fn has_json_tracker(archive: &Archive) -> bool {
+    let tracker = archive.entry(TRACKER_NAME);
+    let bytes = tracker.and_then(|entry| archive.read(entry, MAX_CONFIG).ok());
+    bytes.is_some_and(|bytes| {
+        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes).is_ok()
+    })
 }
 
 /// The first bytes of an entry; fewer if it is shorter or damaged.

@@ -97,6 +97,14 @@ fn rows(report: &Report) -> Vec<Row<'_>> {
     models.chain(tracker).collect()
 }
 
+/// HiTMicTools writes the time of the clock on its wall, and not which one that is.
+fn dated(created: &str, layout: &str) -> String {
+    match layout {
+        "canonical" => format!("{created} UTC"),
+        _ => format!("{created}, in the time zone of the machine that made it"),
+    }
+}
+
 fn head(text: &mut String, report: &Report, printer: &Printer) {
     let path = plain_text(&report.path.display().to_string());
     let _ = writeln!(text, "{}", printer.styled(BOLD, path));
@@ -110,7 +118,10 @@ fn head(text: &mut String, report: &Report, printer: &Printer) {
     let facts = [
         ("kind", Some(kind)),
         ("config", Some(plain_text(&report.config))),
-        ("created", created.map(|created| format!("{created} UTC"))),
+        (
+            "created",
+            created.map(|created| dated(created, report.layout)),
+        ),
         (
             "size",
             size.map(|size| format!("{} ({size} bytes)", human_size(size))),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::adopt::{AdoptError, Note, lock_of};
+use crate::adopt::{AdoptError, Note, has_json_tracker, lock_of};
 use crate::archive::{self, Archive, BundlePath, OpenError, UnpackError};
 use crate::atomic::{self, folder_of};
 use crate::config::{
@@ -70,6 +70,9 @@ impl Error {
         matches!(self, Self::Open(OpenError::Refused { .. }) | Self::Adopt(_))
     }
 }
+
+/// Where a tracker's JSON goes that HiTMicTools' bundler copied under the name of YAML.
+const JSON_TRACKER_NAME: &str = "config_tracker.json";
 
 /// What keeps git from changing the bytes that the lock pins: a checkout with other line endings is another bundle.
 const GIT_ATTRIBUTES: &str = "\
@@ -236,7 +239,7 @@ fn first_names(archive: &Archive, lock: &Lockfile) -> HashMap<BundlePath, String
             .metadata
             .as_ref()
             .and_then(|path| original_name(archive, path));
-        let original = original.map(|name| format!("models/{name}"));
+        let original = original.map(|name| format!("models/{}", with_type(name, weights)));
         let original = original.filter(|name| BundlePath::new(name).is_ok());
         let name = original
             .filter(|name| taken.insert(name.to_lowercase()))
@@ -245,9 +248,24 @@ fn first_names(archive: &Archive, lock: &Lockfile) -> HashMap<BundlePath, String
         names.insert(weights.clone(), name);
     }
     if let Some(tracker) = lock.file(TRACKER_NAME) {
-        names.insert(tracker.path.clone(), TRACKER_NAME.to_owned());
+        let json = lock.layout == Layout::Foreign && has_json_tracker(archive);
+        let name = if json {
+            JSON_TRACKER_NAME
+        } else {
+            TRACKER_NAME
+        };
+        names.insert(tracker.path.clone(), name.to_owned());
     }
     names
+}
+
+/// A file's name with the extension of the packed file if it has none: a build wants to know what weights are.
+fn with_type(name: String, packed: &BundlePath) -> String {
+    let extension = |name: &str| Some(Path::new(name).extension()?.to_str()?.to_owned());
+    match (extension(&name), extension(packed.as_str())) {
+        (None, Some(extension)) => format!("{name}.{extension}"),
+        _ => name,
+    }
 }
 
 fn original_name(archive: &Archive, metadata: &BundlePath) -> Option<String> {

@@ -7,6 +7,7 @@ mod archive_kit;
 mod archive_random;
 mod build;
 mod config;
+mod hitmictools;
 mod layers;
 mod lock;
 mod program;

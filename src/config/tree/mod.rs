@@ -51,6 +51,8 @@ pub struct Entry {
 pub enum Syntax {
     Toml,
     Yaml,
+    /// YAML that PyYAML wrote, or that only PyYAML has to understand: what YAML 1.2 reads differently is no error.
+    PyYaml,
     Json,
 }
 
@@ -58,7 +60,8 @@ pub enum Syntax {
 pub fn parse(source: &Source, syntax: Syntax, problems: &mut Vec<Problem>) -> Option<Node> {
     match syntax {
         Syntax::Toml => toml::parse(source, problems),
-        Syntax::Yaml => yaml::parse(source, problems),
+        Syntax::Yaml => yaml::parse(source, yaml::Reading::Unambiguous, problems),
+        Syntax::PyYaml => yaml::parse(source, yaml::Reading::PyYaml, problems),
         Syntax::Json => json::parse(source, problems),
     }
 }

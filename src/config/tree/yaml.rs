@@ -1,4 +1,4 @@
-//! YAML to nodes, with PyYAML's reading in mind: what it would read differently is an error.
+//! YAML to nodes, with PyYAML's reading in mind: what YAML 1.2 reads differently is an error, where that is asked for.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,23 @@ use crate::config::problem::{Problem, Source, Span};
 use crate::value::Key;
 use crate::yaml::{self, Ambiguity, Plain};
 
-pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node> {
+/// What to do with plain scalars that PyYAML and YAML 1.2 read differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Complain of them.
+    Unambiguous,
+    /// Take PyYAML's word.
+    PyYaml,
+}
+
+pub(super) fn parse(
+    source: &Source,
+    reading: Reading,
+    problems: &mut Vec<Problem>,
+) -> Option<Node> {
     let mut reader = Reader {
         source,
+        reading,
         problems,
         open: Vec::new(),
         anchors: HashMap::new(),
@@ -68,6 +82,7 @@ struct Open {
 
 struct Reader<'a> {
     source: &'a Source,
+    reading: Reading,
     problems: &'a mut Vec<Problem>,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
@@ -241,7 +256,7 @@ impl Reader<'_> {
             self.problems.push(problem);
             return None;
         }
-        if let Some(ambiguity) = yaml::ambiguity(text) {
+        if let Some(ambiguity) = self.ambiguity(text) {
             let help = format!("quote it: \"{text}\"");
             self.problems
                 .push(ambiguous(self.source, text, ambiguity, span).help(help));
@@ -265,16 +280,27 @@ impl Reader<'_> {
         }
     }
 
+    /// How a plain scalar is ambiguous, if that matters.
+    fn ambiguity(&self, text: &str) -> Option<Ambiguity> {
+        let ambiguity = yaml::ambiguity(text)?;
+        let matters = match self.reading {
+            Reading::Unambiguous => true,
+            // Dates and YAML's own signs are no plain values, whoever reads them.
+            Reading::PyYaml => matches!(ambiguity.pyyaml, Plain::Timestamp | Plain::Special),
+        };
+        matters.then_some(ambiguity)
+    }
+
     fn scalar(&mut self, text: &str, plain: bool, span: &Span) -> Data {
         if !plain {
             return Data::String(text.to_owned());
         }
-        if let Some(ambiguity) = yaml::ambiguity(text) {
+        if let Some(ambiguity) = self.ambiguity(text) {
             let problem = ambiguous(self.source, text, ambiguity, span);
             self.problems.push(problem.help(ambiguity.advice(text)));
             return Data::Invalid;
         }
-        match yaml::core_schema(text) {
+        match yaml::pyyaml(text) {
             Plain::Null => Data::Null,
             Plain::Bool(x) => Data::Bool(x),
             Plain::Int(Some(x)) => Data::Int(x),
