@@ -149,10 +149,10 @@ fn is_plain(text: &str) -> bool {
         && core_schema(text) == Plain::String
 }
 
-/// Characters that stand for themselves in every reader: not controls, breaks, marks or what PyYAML calls unprintable.
+/// Characters that stand for themselves: printable ASCII. HiTMicTools opens the file in the encoding of its machine, which
+/// is not UTF-8 everywhere, so all others are escaped, as PyYAML escapes them.
 fn is_plainly_printable(c: char) -> bool {
-    matches!(c, ' '..='~' | '\u{A1}'..='\u{2027}' | '\u{202F}'..='\u{D7FF}' | '\u{E000}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FEFE}' | '\u{FF00}'..='\u{FFEF}')
-        && c != '\u{AD}'
+    matches!(c, ' '..='~')
 }
 
 fn double_quoted(text: &str) -> String {
