@@ -71,6 +71,7 @@ pub struct ArchivePin {
 pub struct LockedModel {
     pub weights: Option<BundlePath>,
     pub metadata: Option<BundlePath>,
+    /// Arguments as TOML has them: a key of digits is an integer, however the config wrote it.
     pub inferer_args: Option<Map>,
     pub model_args: Option<Map>,
     /// Pickle globals that the config allows besides the known ones.

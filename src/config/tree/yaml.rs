@@ -60,8 +60,8 @@ struct Open {
     data: Data,
     /// The key that waits for its value; `None` inside: an invalid key.
     key: Option<(Option<Key>, Span)>,
-    /// The keys so far, and where they stand.
-    seen: HashMap<Key, Span>,
+    /// The texts of the keys so far, and where they stand.
+    seen: HashMap<String, Span>,
     anchor: usize,
     start: usize,
 }
@@ -193,13 +193,18 @@ impl Reader<'_> {
                 ..
             }) => {
                 if let Some((Some(key), key_span)) = key.take() {
-                    if let Some(first) = seen.get(&key) {
-                        let name = key.to_string();
-                        self.problems
-                            .push(duplicate(self.source, &name, first, &key_span));
+                    let name = key.to_string();
+                    if let Some(first) = seen.get(&name) {
+                        let mut problem = duplicate(self.source, &name, first, &key_span);
+                        if !entries.iter().any(|entry| entry.key == key) {
+                            problem = problem.help(
+                                "keep one of the two: a lockfile cannot tell a number from a text of the same digits",
+                            );
+                        }
+                        self.problems.push(problem);
                         return Ok(());
                     }
-                    seen.insert(key.clone(), key_span.clone());
+                    seen.insert(name, key_span.clone());
                     entries.push(Entry {
                         key,
                         key_span,

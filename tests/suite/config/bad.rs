@@ -62,6 +62,10 @@ fn syntax() {
         ),
         yaml("tabs", "bf_focus:\n\tmodel_path: models/a.pth\n"),
         yaml(
+            "a number and a text that a lock cannot tell apart",
+            "own: {bundle_name: own, model_path: models/bf_focus_v3.pth, model_args: {1: a, \"1\": b}}\n",
+        ),
+        yaml(
             "keys twice",
             "bf_focus:\n  model_path: a\n  model_path: b\nbf_focus:\n  model_path: c\n",
         ),
