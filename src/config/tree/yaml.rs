@@ -11,6 +11,9 @@ use crate::config::problem::{Problem, Source, Span};
 use crate::value::Key;
 use crate::yaml::{self, Ambiguity, Plain};
 
+/// The bytes of text whose copy costs as much as that of a node.
+const TEXT_OF_A_NODE: usize = 64;
+
 pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node> {
     let mut reader = Reader {
         source,
@@ -174,6 +177,9 @@ impl Reader<'_> {
     /// Puts a complete node where it belongs.
     fn finish(&mut self, node: Node, anchor: usize) -> Step {
         self.nodes += 1;
+        if anchor != 0 {
+            self.nodes += weight(&node);
+        }
         if self.nodes > MAX_NODES {
             return self.stop(too_large(self.source, &node.span));
         }
@@ -223,15 +229,19 @@ impl Reader<'_> {
                 .label(&span, "expected a key, found an alias");
             return self.stop(problem);
         }
-        let Some(node) = self.anchors.get(&id).cloned() else {
+        let Some(node) = self.anchors.get(&id) else {
             let problem = Problem::error(self.source, "the alias stands inside its own anchor")
                 .label(&span, "a value cannot hold itself");
             return self.stop(problem);
         };
-        if self.open.len() + depth(&node) > MAX_DEPTH {
+        if self.open.len() + depth(node) > MAX_DEPTH {
             return self.stop(too_deep(self.source, &span));
         }
-        self.nodes += count(&node);
+        self.nodes += weight(node);
+        if self.nodes > MAX_NODES {
+            return self.stop(too_large(self.source, &span));
+        }
+        let node = node.clone();
         self.finish(node, 0)
     }
 
@@ -314,11 +324,22 @@ fn ambiguous(source: &Source, text: &str, ambiguity: Ambiguity, span: &Span) -> 
     Problem::error(source, message).label(span, readings)
 }
 
-/// How many nodes a tree has.
-fn count(node: &Node) -> usize {
+/// What a copy of a tree costs, in nodes: long texts count for several.
+fn weight(node: &Node) -> usize {
+    let text = |text: &str| text.len() / TEXT_OF_A_NODE;
     1 + match &node.data {
-        Data::List(items) => items.iter().map(count).sum(),
-        Data::Map(entries) => entries.iter().map(|entry| count(&entry.value)).sum(),
+        Data::List(items) => items.iter().map(weight).sum(),
+        Data::Map(entries) => entries
+            .iter()
+            .map(|entry| {
+                let key = match &entry.key {
+                    Key::String(key) => text(key),
+                    Key::Int(_) => 0,
+                };
+                key + weight(&entry.value)
+            })
+            .sum(),
+        Data::String(x) => text(x),
         _ => 0,
     }
 }
