@@ -12,7 +12,7 @@ use crate::lockfile::{
 };
 use crate::packed::{CONFIG_NAME, TRACKER_NAME};
 use crate::progress::{Progress, Silent};
-use crate::value::{Key, Map, Value};
+use crate::value::{Key, Map, Value, with_toml_keys};
 
 /// No `config.yml` is larger than this.
 const MAX_CONFIG: u64 = 16 << 20;
@@ -186,7 +186,7 @@ fn model(archive: &Archive, key: &str, settings: &Map, notes: &mut Vec<Note>) ->
         _ => None,
     };
     let arguments = |name: &str| match settings.get(&Key::from(name)) {
-        Some(Value::Map(map)) => Some(map.clone()),
+        Some(Value::Map(map)) => Some(with_toml_keys(map)),
         _ => None,
     };
     LockedModel {

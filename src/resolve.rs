@@ -17,7 +17,7 @@ use crate::lockfile::{Layout, LockedFile, LockedModel, LockedTest, Lockfile};
 use crate::packed;
 use crate::plan::{ReadReason, why_read};
 use crate::progress::{Phase, Progress};
-use crate::value::{Key, Map, Value};
+use crate::value::{Key, Map, Value, with_toml_keys};
 
 /// The environment variable that fixes the creation date of new content
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
@@ -336,8 +336,8 @@ fn locked(model: &Model) -> Result<LockedModel, ResolveError> {
     Ok(LockedModel {
         weights: Some(BundlePath::new(&packed::weights_name(model))?),
         metadata: Some(BundlePath::new(&packed::metadata_name(model))?),
-        inferer_args: model.inferer_args.clone(),
-        model_args: model.model_args.clone(),
+        inferer_args: model.inferer_args.as_ref().map(with_toml_keys),
+        model_args: model.model_args.as_ref().map(with_toml_keys),
         allow_globals: model.allow_globals.clone(),
         test: locked_test(model)?,
     })

@@ -34,6 +34,20 @@ impl Key {
     }
 }
 
+/// The map as TOML has it, at every depth: keys of digits are integers.
+pub fn with_toml_keys(map: &Map) -> Map {
+    fn value(item: &Value) -> Value {
+        match item {
+            Value::Map(map) => Value::Map(with_toml_keys(map)),
+            Value::List(items) => Value::List(items.iter().map(value).collect()),
+            leaf => leaf.clone(),
+        }
+    }
+    map.iter()
+        .map(|(key, item)| (Key::from_toml(&key.to_string()), value(item)))
+        .collect()
+}
+
 impl From<&str> for Key {
     fn from(text: &str) -> Self {
         Self::String(text.to_owned())

@@ -5,10 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::SourceFile;
 use super::context::{Context, nearest};
 use super::problem::Span;
 use super::tree::{Data, Node};
+use super::{SourceFile, read_at_most};
 
 /// A git-lfs pointer is shorter than this; only shorter files are opened to look for one.
 const MAX_POINTER_BYTES: u64 = 1024;
@@ -251,5 +251,6 @@ fn similar_file(path: &Path) -> Option<String> {
 }
 
 fn is_lfs_pointer(path: &Path) -> bool {
-    fs::read(path).is_ok_and(|bytes| bytes.starts_with(POINTER_START))
+    // A file of `/proc` says that it is empty, and may go on for ever.
+    read_at_most(path, MAX_POINTER_BYTES).is_ok_and(|bytes| bytes.starts_with(POINTER_START))
 }

@@ -140,6 +140,23 @@ fn an_unchanged_project_leaves_the_lock_untouched() {
     assert_eq!(before, after);
 }
 
+/// Found by fuzzing: NaN is not equal to itself, and a lock cannot tell `1` from `"1"`.
+#[test]
+fn any_arguments_leave_the_lock_untouched() {
+    let session = Session::small(10);
+    session.write(
+        "odd.yml",
+        "custom:\n  bundle_name: Custom\n  model_path: weights.pth\n  model_args: {x: [.nan, {\"1\": a}], \"2\": b}\n",
+    );
+    session.bundle(&["lock", "-c", "odd.yml"]).ends(0);
+    let text = session.text("odd.lock");
+    session
+        .bundle(&["lock", "-c", "odd.yml", "--check"])
+        .ends(0);
+    session.bundle(&["lock", "-c", "odd.yml"]).ends(0);
+    assert_eq!(session.text("odd.lock"), text);
+}
+
 #[test]
 fn the_date_is_the_pin_then_source_date_epoch() {
     let session = Session::small(10);

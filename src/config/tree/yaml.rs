@@ -11,6 +11,9 @@ use crate::config::problem::{Problem, Source, Span};
 use crate::value::Key;
 use crate::yaml::{self, Ambiguity, Plain};
 
+/// The bytes of text whose copy costs as much as that of a node.
+const TEXT_OF_A_NODE: usize = 64;
+
 /// What to do with plain scalars that PyYAML and YAML 1.2 read differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -74,8 +77,8 @@ struct Open {
     data: Data,
     /// The key that waits for its value; `None` inside: an invalid key.
     key: Option<(Option<Key>, Span)>,
-    /// The keys so far, and where they stand.
-    seen: HashMap<Key, Span>,
+    /// The texts of the keys so far, and where they stand.
+    seen: HashMap<String, Span>,
     anchor: usize,
     start: usize,
 }
@@ -189,6 +192,9 @@ impl Reader<'_> {
     /// Puts a complete node where it belongs.
     fn finish(&mut self, node: Node, anchor: usize) -> Step {
         self.nodes += 1;
+        if anchor != 0 {
+            self.nodes += weight(&node);
+        }
         if self.nodes > MAX_NODES {
             return self.stop(too_large(self.source, &node.span));
         }
@@ -208,13 +214,18 @@ impl Reader<'_> {
                 ..
             }) => {
                 if let Some((Some(key), key_span)) = key.take() {
-                    if let Some(first) = seen.get(&key) {
-                        let name = key.to_string();
-                        self.problems
-                            .push(duplicate(self.source, &name, first, &key_span));
+                    let name = key.to_string();
+                    if let Some(first) = seen.get(&name) {
+                        let mut problem = duplicate(self.source, &name, first, &key_span);
+                        if !entries.iter().any(|entry| entry.key == key) {
+                            problem = problem.help(
+                                "keep one of the two: a lockfile cannot tell a number from a text of the same digits",
+                            );
+                        }
+                        self.problems.push(problem);
                         return Ok(());
                     }
-                    seen.insert(key.clone(), key_span.clone());
+                    seen.insert(name, key_span.clone());
                     entries.push(Entry {
                         key,
                         key_span,
@@ -233,15 +244,19 @@ impl Reader<'_> {
                 .label(&span, "expected a key, found an alias");
             return self.stop(problem);
         }
-        let Some(node) = self.anchors.get(&id).cloned() else {
+        let Some(node) = self.anchors.get(&id) else {
             let problem = Problem::error(self.source, "the alias stands inside its own anchor")
                 .label(&span, "a value cannot hold itself");
             return self.stop(problem);
         };
-        if self.open.len() + depth(&node) > MAX_DEPTH {
+        if self.open.len() + depth(node) > MAX_DEPTH {
             return self.stop(too_deep(self.source, &span));
         }
-        self.nodes += count(&node);
+        self.nodes += weight(node);
+        if self.nodes > MAX_NODES {
+            return self.stop(too_large(self.source, &span));
+        }
+        let node = node.clone();
         self.finish(node, 0)
     }
 
@@ -335,11 +350,22 @@ fn ambiguous(source: &Source, text: &str, ambiguity: Ambiguity, span: &Span) -> 
     Problem::error(source, message).label(span, readings)
 }
 
-/// How many nodes a tree has.
-fn count(node: &Node) -> usize {
+/// What a copy of a tree costs, in nodes: long texts count for several.
+fn weight(node: &Node) -> usize {
+    let text = |text: &str| text.len() / TEXT_OF_A_NODE;
     1 + match &node.data {
-        Data::List(items) => items.iter().map(count).sum(),
-        Data::Map(entries) => entries.iter().map(|entry| count(&entry.value)).sum(),
+        Data::List(items) => items.iter().map(weight).sum(),
+        Data::Map(entries) => entries
+            .iter()
+            .map(|entry| {
+                let key = match &entry.key {
+                    Key::String(key) => text(key),
+                    Key::Int(_) => 0,
+                };
+                key + weight(&entry.value)
+            })
+            .sum(),
+        Data::String(x) => text(x),
         _ => 0,
     }
 }

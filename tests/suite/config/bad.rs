@@ -1,5 +1,7 @@
 //! Bad configs, and what is said of them: read the snapshots as a user would.
 
+use model_bundle::config::ConfigError;
+
 use super::{Folder, rods};
 
 /// A config of one focus model, with something else in the place of `ARGS`.
@@ -62,6 +64,10 @@ fn syntax() {
         ),
         yaml("tabs", "bf_focus:\n\tmodel_path: models/a.pth\n"),
         yaml(
+            "a number and a text that a lock cannot tell apart",
+            "own: {bundle_name: own, model_path: models/bf_focus_v3.pth, model_args: {1: a, \"1\": b}}\n",
+        ),
+        yaml(
             "keys twice",
             "bf_focus:\n  model_path: a\n  model_path: b\nbf_focus:\n  model_path: c\n",
         ),
@@ -80,6 +86,35 @@ fn syntax() {
         yaml("an open quote", "bf_focus:\n  model_path: 'models\n"),
     ];
     insta::assert_snapshot!(said(&folder, &cases));
+}
+
+/// Found by fuzzing: aliases that multiply a long text, and anchors around anchors, would fill the memory.
+#[test]
+fn aliases_that_multiply() {
+    let folder = rods();
+    let long_text = format!(
+        "a: &a {}\nb: [{}1]\n",
+        "x".repeat(500_000),
+        "*a, ".repeat(100_000)
+    );
+    let long_key = format!(
+        "a: &a {{? {} : 1}}\nb: [{}1]\n",
+        "x".repeat(500_000),
+        "*a, ".repeat(100_000)
+    );
+    let anchors: String = (0..60).map(|n| format!("&a{n} [")).collect();
+    let nested = format!("a: {anchors}{}{}\n", "1, ".repeat(100_000), "]".repeat(60));
+    for text in [long_text, long_key, nested] {
+        let Err(ConfigError::Invalid { problems, .. }) =
+            folder.write("bundle.yml", text).load("bundle.yml")
+        else {
+            panic!("accepted");
+        };
+        assert_eq!(
+            problems[0].message(),
+            "the file holds too much for a config"
+        );
+    }
 }
 
 #[test]
