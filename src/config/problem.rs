@@ -138,10 +138,17 @@ pub enum ConfigError {
     },
 }
 
+/// More errors than a person reads are counted, and not shown: each costs a walk through the text.
+const MOST_SHOWN: usize = 200;
+
 fn summary(path: &std::path::Path, problems: &[Problem]) -> String {
     let path = path.display();
     match problems {
         [_] => format!("`{path}` has an error"),
+        _ if problems.len() > MOST_SHOWN => format!(
+            "`{path}` has {} errors, of which these are the first {MOST_SHOWN}",
+            problems.len()
+        ),
         _ => format!("`{path}` has {} errors", problems.len()),
     }
 }
@@ -163,7 +170,8 @@ impl Diagnostic for ConfigError {
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
         match self {
             Self::Invalid { problems, .. } => {
-                Some(Box::new(problems.iter().map(|x| x as &dyn Diagnostic)))
+                let shown = problems.iter().take(MOST_SHOWN);
+                Some(Box::new(shown.map(|x| x as &dyn Diagnostic)))
             }
             _ => None,
         }
