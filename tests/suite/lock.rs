@@ -279,7 +279,7 @@ mod random {
             vec(any::<String>(), 0..3),
         );
         let models = btree_map("[a-z_]{1,8}|\\PC{1,6}", model, 0..4);
-        let sources = btree_map("[a-z]{1,8}", (any::<String>(), any::<Vec<u8>>()), 0..5);
+        let sources = btree_map("x[a-z]{1,8}", (any::<String>(), any::<Vec<u8>>()), 0..5);
         (models, sources, any::<bool>(), map_of(value())).prop_map(
             |(models, sources, built, about)| {
                 let config = ("config.yml".to_owned(), (String::new(), Vec::new()));
