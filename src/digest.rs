@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
@@ -128,6 +128,35 @@ fn merge(slices: &[Slice], size: u64) -> Contents {
         size,
         crc32: Crc32(crc.finalize()),
         blake3: Digest(hazmat::merge_subtrees_root(&left, &right, Mode::Hash).into()),
+    }
+}
+
+/// Opens a regular file for reading. Anything else (a pipe, a device) could keep its reader waiting for ever.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] if it is something else.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    File::open(path)
+}
+
+/// Reads the text of a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// [`io::ErrorKind::FileTooLarge`] if it is longer.
+pub fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
     }
 }
 

@@ -177,7 +177,8 @@ fn changes(old: &Lockfile, known: &Knowledge) -> Vec<Change> {
     let mut changes = old.changes(known.new);
     let is_date =
         |change: &Change| matches!(change, Change::Setting { key, .. } if key == "bundle.created");
-    if !known.date_is_pinned {
+    // A date that alone differs was edited by hand.
+    if !known.date_is_pinned && !changes.iter().all(is_date) {
         changes.retain(|change| !is_date(change));
     }
     for change in &mut changes {

@@ -1,7 +1,6 @@
 //! Config + files -> lock, and the bytes of every entry that the lock lists.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use crate::archive::{self, BadName, BundlePath, Entry};
 use crate::cache::{Clock, Record, Records, Stamp};
 use crate::config::{Config, Model, SourceFile};
 use crate::created::Created;
-use crate::digest::{Contents, hash_range};
+use crate::digest::{Contents, hash_range, open_regular};
 use crate::lockfile::{Layout, LockedFile, LockedModel, LockedTest, Lockfile};
 use crate::packed;
 use crate::plan::{ReadReason, why_read};
@@ -224,7 +223,7 @@ fn hash_file(
     progress: &dyn Progress,
 ) -> Result<Record<Contents>, ResolveError> {
     let error = |error| read_error(path, error);
-    let file = File::open(path).map_err(error)?;
+    let file = open_regular(path).map_err(error)?;
     let stamp = Stamp::from_metadata(&file.metadata().map_err(error)?);
     let found = match hash_range(&file, 0..stamp.size, path, progress) {
         Err(short) if short.kind() == io::ErrorKind::UnexpectedEof => {

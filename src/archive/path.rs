@@ -107,6 +107,8 @@ pub enum NameFault {
     TrailingDotOrSpace,
     #[error("has a component that names a device on Windows")]
     Device,
+    #[error("has the component `.git`: git would obey what is in it")]
+    Git,
     #[error("is not valid UTF-8")]
     NotUtf8,
     #[error("is not ASCII and not marked as UTF-8: readers decode it differently")]
@@ -141,12 +143,18 @@ fn component_fault(component: &str) -> Option<NameFault> {
         _ if component.len() > LONGEST_COMPONENT => NameFault::LongComponent,
         _ if component.ends_with(['.', ' ']) => NameFault::TrailingDotOrSpace,
         _ if is_device(component) => NameFault::Device,
+        _ if is_git(component) => NameFault::Git,
         _ => return None,
     })
 }
 
 /// Whether Windows opens a device instead of a file of this name, with any extension
 /// (Microsoft, "Naming Files, Paths, and Namespaces").
+/// A folder whose settings git obeys, also under the short name that Windows gives it.
+fn is_git(component: &str) -> bool {
+    component.eq_ignore_ascii_case(".git") || component.eq_ignore_ascii_case("git~1")
+}
+
 fn is_device(component: &str) -> bool {
     let stem = component.split('.').next().unwrap_or_default();
     let stem = stem.trim_end_matches(' ').to_ascii_uppercase();
@@ -272,6 +280,9 @@ mod tests {
             ("Com1", Device),
             ("lpt².x", Device),
             ("con .txt", Device),
+            (".git/config", Git),
+            ("a/.GIT/hooks/x", Git),
+            ("GIT~1/config", Git),
         ];
         for (name, fault) in table {
             assert_eq!(BundlePath::new(name).unwrap_err().reason, fault, "{name:?}");

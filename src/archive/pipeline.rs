@@ -3,7 +3,6 @@
 //! SHA-256 is serial and slower than a disk cache, so it gets a core of its own. A few buffers go round
 //! between the two threads: that bounds the memory, and nothing is allocated on the way.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -11,7 +10,7 @@ use std::thread;
 
 use sha2::Digest as _;
 
-use crate::digest::{Sha256, read_exact_at};
+use crate::digest::{Sha256, open_regular, read_exact_at};
 use crate::progress::{Progress, check_interrupt};
 
 /// Bytes of a buffer: large enough that a hand-over costs nothing, small enough to stay in a core's cache.
@@ -83,7 +82,7 @@ pub fn with_sha256<T, E: From<io::Error>>(
 /// Fails if the file cannot be read, becomes shorter meanwhile, or the user asked to stop
 /// ([`io::ErrorKind::Interrupted`]).
 pub fn sha256_file(path: &Path, progress: &dyn Progress) -> io::Result<Sha256> {
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     let size = file.metadata()?.len();
     let ((), digest) = with_sha256(|feed| {
         let mut position = 0;

@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::scan::{Scanned, scan};
 use super::write::Hashes;
 use super::{BundlePath, Bytes};
-use crate::digest::{Contents, Crc32, hash_range, read_exact_at};
+use crate::digest::{Contents, Crc32, hash_range, open_regular, read_exact_at};
 use crate::progress::{Progress, check_interrupt};
 
 /// An open archive in unambiguous form.
@@ -154,7 +154,7 @@ impl Archive {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(unreadable)?;
+        let file = open_regular(path).map_err(unreadable)?;
         let scan = scan(&file).map_err(unreadable)?;
         let entries: Option<Vec<ArchiveEntry>> =
             scan.entries.iter().map(ArchiveEntry::of).collect();

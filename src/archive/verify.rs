@@ -15,7 +15,7 @@ use super::difference::Difference;
 use super::layout::{Layout, LayoutError};
 use super::scan::scan;
 use super::{BundlePath, Entry};
-use crate::digest::{Contents, hash_range, read_exact_at};
+use crate::digest::{Contents, hash_range, open_regular, read_exact_at};
 use crate::progress::Progress;
 
 /// Why nothing can be said of an archive.
@@ -76,7 +76,7 @@ pub fn verify_foreign(
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_regular(path).map_err(unreadable)?;
     let scan = scan(&file).map_err(unreadable)?;
     let wanted: Vec<(&BundlePath, Contents)> = expected
         .iter()
@@ -113,7 +113,7 @@ struct Canonical<'a> {
 
 impl Canonical<'_> {
     fn compare(&self) -> io::Result<Vec<Difference>> {
-        let file = File::open(self.path)?;
+        let file = open_regular(self.path)?;
         match self.first_foreign_byte(&file)? {
             None => self.contents(&file),
             Some(offset) => self.diagnose(file, offset),

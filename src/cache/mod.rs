@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::atomic::{self, AtomicFile};
-use crate::digest::Digest;
+use crate::digest::{Digest, read_at_most};
 use crate::progress::{Progress, check_interrupt};
 
 pub use records::{Built, Records};
@@ -73,12 +73,14 @@ impl Cache {
             folder: folder.clone(),
             error,
         };
+        create_private(&folder).map_err(io)?;
+        // Nothing is written into a folder that is not ours.
+        claim(&folder)?;
         let records = folder.join("records");
         if !records.is_dir() {
             create_private(&records).map_err(io)?;
             fs::write(folder.join("CACHEDIR.TAG"), CACHEDIR_TAG).map_err(io)?;
         }
-        claim(&folder)?;
         Ok(Self { folder })
     }
 
@@ -90,9 +92,11 @@ impl Cache {
     /// What is known of the files of the project whose config is at the absolute path `project`; empty
     /// where nothing is, or where the record is damaged.
     pub fn records(&self, project: &Path) -> Records {
-        fs::read_to_string(self.records_path(project))
+        /// No project has so many files.
+        const LIMIT: u64 = 64 << 20;
+        read_at_most(&self.records_path(project), LIMIT)
             .ok()
-            .and_then(|text| Records::parse(&text))
+            .and_then(|bytes| Records::parse(std::str::from_utf8(&bytes).ok()?))
             .unwrap_or_default()
     }
 

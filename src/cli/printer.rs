@@ -128,7 +128,7 @@ impl Printer {
             .with_width(100)
             .with_links(false);
         let message = diagnostic.to_string();
-        let is_harmless = plain_text(&message) == message;
+        let is_harmless = !message.chars().any(|c| c != '\n' && is_obeyed(c));
         if !is_harmless || handler.render_report(&mut text, diagnostic).is_err() {
             text = format!("  × {}\n", plain_text(&message));
         }
@@ -144,17 +144,23 @@ fn paint(color: bool, style: Style, text: impl Display) -> String {
     }
 }
 
-/// Text from a file, made harmless for a terminal: control characters are shown, not obeyed.
+/// Text from a file, made harmless for a terminal: control characters are shown, not obeyed, line ends among them.
 pub fn plain_text(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
-        match character {
-            '\n' => plain.push(character),
-            _ if character.is_control() => plain.extend(character.escape_default()),
-            _ => plain.push(character),
+        if is_obeyed(character) {
+            plain.extend(character.escape_default());
+        } else {
+            plain.push(character);
         }
     }
     plain
+}
+
+/// Whether a terminal does something else with a character than show it: controls, and marks that are not seen or turn the text.
+fn is_obeyed(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A size as people read it: `393.2 kB`.

@@ -306,7 +306,7 @@ fn read(path: &Path) -> Result<(Source, Syntax), ConfigError> {
 /// At most one byte more than `limit` of a file.
 fn read_at_most(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?
+    crate::digest::open_regular(path)?
         .take(limit + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use crate::archive::BundlePath;
-use crate::digest::{Contents, Crc32, Digest, Sha256};
+use crate::digest::{Contents, Crc32, Digest, Sha256, read_at_most};
 use crate::value::{Key, Map, Value};
 
 use super::{
@@ -90,16 +90,13 @@ impl Lockfile {
             path: path.to_owned(),
             kind,
         };
-        let bytes = match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() > super::MAX_SIZE => {
-                return Err(error(LockErrorKind::TooLarge));
-            }
-            Ok(_) => std::fs::read(path),
-            Err(error) => Err(error),
-        };
+        let bytes = read_at_most(path, super::MAX_SIZE);
         match bytes {
             Ok(bytes) => Self::parse(&bytes).map(Some).map_err(error),
             Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(large) if large.kind() == std::io::ErrorKind::FileTooLarge => {
+                Err(error(LockErrorKind::TooLarge))
+            }
             Err(io) => Err(error(io.into())),
         }
     }
@@ -387,6 +384,11 @@ impl Lockfile {
             self.files.iter().map(|file| file.path.as_str()).collect();
         if paths.len() != self.files.len() {
             return Err("a file is listed twice".to_owned());
+        }
+        if self.layout == Layout::Foreign && self.archive.is_none() {
+            return Err(
+                "`[archive]` is missing; it alone pins the bytes of a foreign ZIP".to_owned(),
+            );
         }
         if self.layout == Layout::Canonical {
             if self.created.is_none() {

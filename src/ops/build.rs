@@ -14,7 +14,7 @@ use crate::atomic::{self, AtomicFile, folder_of};
 use crate::cache::{Built, Cache, CacheError, Record, Stamp, record_key};
 use crate::config::Warning;
 use crate::created::Created;
-use crate::digest::{Contents, Sha256};
+use crate::digest::{Contents, Sha256, read_at_most};
 use crate::lockfile::{self, ArchivePin, Lockfile};
 use crate::plan::{Knowledge, Output, Plan, plan, why_read};
 use crate::progress::{Phase, Progress};
@@ -83,9 +83,18 @@ pub enum Error {
     #[error("the output {} does not end in `.zip`", path.display())]
     #[diagnostic(help("HiTMicTools loads only `.zip` files: name it `{}`", path.with_extension("zip").display()))]
     NotZip { path: PathBuf },
-    #[error("{} is in the way: it is no model bundle", path.display())]
+    #[error("{} is in the way: it is no {expected}", path.display())]
     #[diagnostic(help("name another output with `-o`, or replace it with `--force`"))]
-    InTheWay { path: PathBuf },
+    InTheWay {
+        path: PathBuf,
+        expected: &'static str,
+    },
+    #[error("{} is a folder", path.display())]
+    #[diagnostic(help("name a file in it: `-o {}`", path.join("bundle.zip").display()))]
+    Folder { path: PathBuf },
+    #[error("the build would write over {}, which the bundle is made from", path.display())]
+    #[diagnostic(help("name another output with `-o`"))]
+    OwnSource { path: PathBuf },
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
     #[error("cannot write {}: {error}", path.display())]
@@ -196,7 +205,7 @@ fn observe(
     };
     if output.is_dir() {
         let path = output.to_owned();
-        return Err(Error::InTheWay { path });
+        return Err(Error::Folder { path });
     }
     let key = record_key(output).map_err(read_error)?;
     let record = project.records.outputs.get(&key);
@@ -241,10 +250,7 @@ fn write(
         path: output.to_owned(),
         error,
     };
-    if !options.force && output.exists() && !is_bundle(output) {
-        let path = output.to_owned();
-        return Err(Error::InTheWay { path });
-    }
+    check_targets(options, project, output)?;
     let folder = folder_of(output);
     fs::create_dir_all(folder).map_err(error)?;
     let sources = entries(resolved);
@@ -316,10 +322,8 @@ fn finish(
     let Some(archive) = lock.archive else {
         return Ok(());
     };
-    let mut checksum_path = output.as_os_str().to_owned();
-    checksum_path.push(".sha256");
     write_if_changed(
-        checksum_path.as_ref(),
+        &checksum_path(output),
         &checksum_line(archive.sha256, output),
     )?;
     if options.locked || project.lock.as_ref() == Some(lock) {
@@ -328,8 +332,63 @@ fn finish(
     write_if_changed(&project.lock_path, &lock.render())
 }
 
+fn checksum_path(output: &Path) -> PathBuf {
+    let mut path = output.as_os_str().to_owned();
+    path.push(".sha256");
+    path.into()
+}
+
+/// Makes sure that nothing is lost by writing the ZIP and what stands beside it: no source of the bundle, whatever
+/// `--force` says, and nothing that is no bundle and no checksum.
+fn check_targets(options: &Options, project: &Project, output: &Path) -> Result<(), Error> {
+    let checksum = checksum_path(output);
+    let config = &project.config;
+    let models = config.models.iter();
+    let sources = models.flat_map(|model| {
+        let metadata = model.metadata.iter().map(|metadata| &metadata.file);
+        let vectors = crate::packed::test_files(model).into_iter();
+        metadata
+            .chain(vectors.map(|(_, file)| file))
+            .chain([&model.weights])
+    });
+    let sources = sources.chain(config.tracker.iter().map(|tracker| &tracker.file));
+    let sources = sources
+        .map(|file| file.path.as_path())
+        .chain([config.path.as_path()]);
+    let sources: std::collections::HashSet<PathBuf> = sources
+        .filter_map(|path| fs::canonicalize(path).ok())
+        .collect();
+    for target in [output, &checksum, &project.lock_path] {
+        if fs::canonicalize(target).is_ok_and(|target| sources.contains(&target)) {
+            let path = target.to_owned();
+            return Err(Error::OwnSource { path });
+        }
+    }
+    let in_the_way = |path: &Path, expected| {
+        let path = path.to_owned();
+        Err(Error::InTheWay { path, expected })
+    };
+    if !options.force && output.exists() && !is_bundle(output) {
+        return in_the_way(output, "model bundle");
+    }
+    if !options.force && checksum.exists() && !is_checksum(&checksum) {
+        return in_the_way(&checksum, "checksum file");
+    }
+    Ok(())
+}
+
+/// Whether the file at `path` is short and begins as a line of `sha256sum` does, or is empty.
+fn is_checksum(path: &Path) -> bool {
+    const LIMIT: u64 = 8192;
+    read_at_most(path, LIMIT).is_ok_and(|bytes| {
+        let line = bytes.strip_prefix(b"\\").unwrap_or(&bytes);
+        line.iter().take(64).all(u8::is_ascii_hexdigit)
+    })
+}
+
 fn write_if_changed(path: &Path, text: &str) -> Result<(), Error> {
-    if fs::read(path).is_ok_and(|found| found == text.as_bytes()) {
+    let limit = text.len() as u64;
+    if read_at_most(path, limit).is_ok_and(|found| found == text.as_bytes()) {
         return Ok(());
     }
     atomic::write(path, text.as_bytes()).map_err(|error| Error::Write {

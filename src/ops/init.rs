@@ -188,6 +188,17 @@ fn from_zip(
         let path = path.clone();
         return Err(Error::Exists { path });
     }
+    for (_, target) in &targets {
+        // Below `dir`, nothing is written through a link.
+        let folders = target
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| *folder != dir);
+        if let Some(link) = folders.into_iter().find(|folder| folder.is_symlink()) {
+            let path = link.to_owned();
+            return Err(UnpackError::Symlink { path }.into());
+        }
+    }
     let staging = tempfile::tempdir_in(dir).map_err(write_error(dir))?;
     let expected = lock.entries();
     let expected = (lock.layout == Layout::Canonical).then_some(expected.as_slice());

@@ -1,6 +1,5 @@
 //! `bundle show`: what a ZIP or a lock holds.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use serde::Serialize;
 
 use crate::adopt::{AdoptError, Note, lock_of};
 use crate::archive::{Archive, BundlePath, OpenError};
-use crate::digest::Contents;
+use crate::digest::{Contents, open_regular};
 use crate::lockfile::{Layout, LockError, LockErrorKind, LockedModel, Lockfile};
 use crate::packed::TRACKER_NAME;
 use crate::progress::{Phase, Progress};
@@ -96,7 +95,7 @@ pub fn show(path: &Path, progress: &dyn Progress) -> Result<Report, Error> {
         path: path.to_owned(),
         error,
     };
-    let mut file = File::open(path).map_err(error)?;
+    let mut file = open_regular(path).map_err(error)?;
     let mut magic = [0; 2];
     let is_zip = file.read(&mut magic).map_err(error)? == 2 && magic == *b"PK"
         || path.extension().is_some_and(|extension| extension == "zip");

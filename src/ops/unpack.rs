@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::adopt::{AdoptError, adopt, inner_lock};
-use crate::archive::{self, Archive, BundlePath, OpenError, UnpackError};
+use crate::archive::{self, Archive, BundlePath, OpenError, ReadError, UnpackError};
 use crate::lockfile::{LockedModel, Lockfile};
 use crate::packed::TRACKER_NAME;
 use crate::progress::{Phase, Progress};
@@ -53,7 +53,8 @@ impl Error {
             Self::Open(OpenError::Io { .. }) => false,
             Self::Unpack(error) => !matches!(
                 error,
-                UnpackError::Write { .. }
+                UnpackError::Read(ReadError::Io { .. } | ReadError::Write { .. })
+                    | UnpackError::Write { .. }
                     | UnpackError::Exists { .. }
                     | UnpackError::Symlink { .. }
                     | UnpackError::NotAFolder { .. }

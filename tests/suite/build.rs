@@ -237,6 +237,46 @@ fn an_output_that_is_no_bundle_is_left_alone() {
     session.bundle(&["build", "-o", "folder.zip"]).ends(2);
 }
 
+/// A build never writes over what it is made from, not even by force.
+#[test]
+fn a_build_spares_its_sources() {
+    let session = Session::small(5000);
+    session.bundle(&["build", "-o", "own.zip"]).ends(0);
+    let zip = session.read("own.zip");
+    session.edit("bundle.toml", "weights.pth", "own.zip");
+    for arguments in [
+        &["build", "-o", "own.zip"][..],
+        &["build", "-o", "own.zip", "--force"],
+    ] {
+        let run = session.bundle(arguments).ends(2);
+        assert!(
+            run.stderr.contains("which the bundle is made from"),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(session.read("own.zip"), zip);
+    }
+    session.edit("bundle.toml", "own.zip", "x.zip.sha256");
+    session.write("x.zip.sha256", "weights");
+    session.bundle(&["build", "-o", "x.zip"]).ends(2);
+    assert_eq!(session.text("x.zip.sha256"), "weights");
+
+    session.edit("bundle.toml", "x.zip.sha256", "weights.pth");
+    let run = session.bundle(&["build", "-o", "x.zip"]).ends(2);
+    assert!(run.stderr.contains("no checksum file"), "{}", run.stderr);
+    assert_eq!(
+        session.names("."),
+        [
+            "bundle.lock",
+            "bundle.toml",
+            "own.zip",
+            "own.zip.sha256",
+            "weights.pth",
+            "x.zip.sha256"
+        ]
+    );
+}
+
 #[test]
 fn a_lock_with_another_archive_is_not_reproduced() {
     let session = Session::small(10);
