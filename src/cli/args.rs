@@ -93,7 +93,7 @@ pub struct Init {
 
 #[derive(Debug, Args)]
 pub struct ConfigArg {
-    /// The config; by default bundle.toml, bundle.yml or config_model_bundle.yml, here or in a folder above
+    /// The config; by default bundle.toml, bundle.yml or config_model_bundle.yml (or .yaml), here or above
     #[arg(
         short,
         long,
