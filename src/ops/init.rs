@@ -286,7 +286,10 @@ fn original_name(archive: &Archive, metadata: &BundlePath) -> Option<String> {
         .ok()?;
     let json: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     let name = json.get("original_name")?.as_str()?;
-    (!name.contains('/')).then(|| name.to_owned())
+    // A config would take `${` for a variable; and a name of nothing but an extension is no file's.
+    let is_usable =
+        !name.contains('/') && !name.contains("${") && !name.starts_with('.') && !name.is_empty();
+    is_usable.then(|| name.to_owned())
 }
 
 /// The config whose bundle holds what `lock` does. Arguments are taken over as they are: a build says what is wrong with them.

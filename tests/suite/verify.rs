@@ -197,3 +197,29 @@ fn hitmictools_bundles_are_adopted() {
         session.bundle(&["verify", &name, "--lock", &lock]).ends(1);
     }
 }
+
+/// Names that a config could not write give way to the ZIP's own.
+#[test]
+fn an_original_name_that_no_config_can_write_is_passed_over() {
+    for name in ["${HOME}", "", ".pth", "../up.pth", "/root/x.pth"] {
+        let session = Session::new();
+        let mut zip = zip::ZipWriter::new(fs::File::create(session.path("old.zip")).unwrap());
+        let options = zip::write::SimpleFileOptions::default();
+        let metadata = format!("{{\"original_name\": \"{name}\"}}");
+        let config = "m:\n  model_path: models/M.pth\n  model_metadata: metadata/M.json\n";
+        for (path, text) in [
+            ("config.yml", config),
+            ("models/M.pth", "w"),
+            ("metadata/M.json", &metadata),
+        ] {
+            zip.start_file(path, options).unwrap();
+            std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+        }
+        zip.finish().unwrap();
+        session
+            .bundle(&["init", "--from", "old.zip", "-d", "new"])
+            .ends(0);
+        assert_eq!(session.names("new/models"), ["M.pth"], "{name}");
+        session.bundle(&["lock", "-c", "new/bundle.toml"]).ends(0);
+    }
+}
