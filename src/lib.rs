@@ -30,6 +30,7 @@
 pub mod adopt;
 pub mod archive;
 pub mod atomic;
+pub mod blob;
 pub mod cache;
 pub mod cli;
 pub mod config;
@@ -43,4 +44,5 @@ pub mod progress;
 pub mod project;
 pub mod resolve;
 pub mod value;
+pub mod weights;
 pub mod yaml;

@@ -1,7 +1,6 @@
 //! Why an archive is not what it should be: everything that differs, from what the strict reader saw.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use super::problem::Record;
 use super::read::{Archive, ArchiveEntry, Method, ReadError};
 use super::scan::{Scan, Scanned};
 use super::verify::differs_only_by_line_endings;
+use crate::blob::Blob;
 use crate::digest::{Contents, Crc32};
 use crate::progress::Progress;
 
@@ -64,7 +64,7 @@ pub struct Diagnosis<'a> {
 impl<'a> Diagnosis<'a> {
     pub fn new(
         path: &Path,
-        file: File,
+        blob: Blob,
         scan: Scan,
         known: Option<&'a HashMap<BundlePath, Vec<u8>>>,
         progress: &'a dyn Progress,
@@ -83,7 +83,7 @@ impl<'a> Diagnosis<'a> {
             })
             .collect();
         Self {
-            archive: Archive::damaged(path, file, scan.size),
+            archive: Archive::damaged(path, blob),
             scan,
             by_name,
             known,

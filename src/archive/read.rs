@@ -1,6 +1,5 @@
 //! Reads archives of ours and of other people, if they mean the same to every reader.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,15 +11,15 @@ use super::problem::Problem;
 use super::scan::{Scanned, scan};
 use super::write::Hashes;
 use super::{BundlePath, Bytes};
-use crate::digest::{Contents, Crc32, hash_range, open_regular, read_exact_at};
+use crate::blob::{Blob, Spill};
+use crate::digest::{Contents, Crc32};
 use crate::progress::{Progress, check_interrupt};
 
 /// An open archive in unambiguous form.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
-    file: File,
-    size: u64,
+    blob: Blob,
     entries: Vec<ArchiveEntry>,
 }
 
@@ -154,15 +153,25 @@ impl Archive {
             path: path.to_owned(),
             source,
         };
-        let file = open_regular(path).map_err(unreadable)?;
-        let scan = scan(&file).map_err(unreadable)?;
+        let blob = Blob::open(path).map_err(unreadable)?;
+        Self::of_blob(path, blob)
+    }
+
+    /// Opens an archive that is part of a file, or in memory; `path` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn of_blob(path: &Path, blob: Blob) -> Result<Self, OpenError> {
+        let scan = scan(&blob).map_err(|source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
         let entries: Option<Vec<ArchiveEntry>> =
             scan.entries.iter().map(ArchiveEntry::of).collect();
         match entries {
             Some(entries) if scan.problems.is_empty() => Ok(Self {
                 path: path.to_owned(),
-                file,
-                size: scan.size,
+                blob,
                 entries,
             }),
             _ => Err(OpenError::Refused {
@@ -173,11 +182,10 @@ impl Archive {
     }
 
     /// A reader of single entries of an archive that was not taken as a whole, for a diagnosis.
-    pub(super) fn damaged(path: &Path, file: File, size: u64) -> Self {
+    pub(super) fn damaged(path: &Path, blob: Blob) -> Self {
         Self {
             path: path.to_owned(),
-            file,
-            size,
+            blob,
             entries: Vec::new(),
         }
     }
@@ -189,7 +197,7 @@ impl Archive {
 
     /// The size of the file.
     pub fn size(&self) -> u64 {
-        self.size
+        self.blob.size()
     }
 
     /// The entries, in the order of the central directory.
@@ -273,8 +281,29 @@ impl Archive {
         entry: &ArchiveEntry,
         progress: &dyn Progress,
     ) -> Result<Contents, ReadError> {
-        hash_range(&self.file, entry.data.clone(), &self.path, progress)
+        self.data(entry)
+            .and_then(|data| data.contents(&self.path, progress))
             .map_err(|source| self.unreadable(source))
+    }
+
+    /// An entry's data as it lies in the file.
+    fn data(&self, entry: &ArchiveEntry) -> io::Result<Blob> {
+        let data = self.blob.slice(entry.data.clone());
+        data.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// What an entry holds, to be read at any position: a stored entry where it lies, its CRC unchecked (see
+    /// [`Archive::contents`]), a deflated one inflated and checked.
+    ///
+    /// # Errors
+    /// Fails if the entry is damaged or cannot be read, or the user asked to stop.
+    pub fn blob(&self, entry: &ArchiveEntry, progress: &dyn Progress) -> Result<Blob, ReadError> {
+        if entry.method == Method::Stored {
+            return self.data(entry).map_err(|source| self.unreadable(source));
+        }
+        let mut spill = Spill::default();
+        self.copy_to(entry, &mut spill, progress)?;
+        Ok(spill.finish())
     }
 
     /// Reads an entry's data piece by piece.
@@ -290,7 +319,9 @@ impl Archive {
             check_interrupt(progress).map_err(|source| self.unreadable(source))?;
             let count = usize::try_from(end - start).map_or(PIECE, |left| left.min(PIECE));
             let piece = buffer.get_mut(..count).unwrap_or_default();
-            read_exact_at(&self.file, piece, start).map_err(|source| self.unreadable(source))?;
+            self.blob
+                .read_exact_at(piece, start)
+                .map_err(|source| self.unreadable(source))?;
             progress.advance(&self.path, count as u64);
             take(piece)?;
             start += count as u64;

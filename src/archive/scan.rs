@@ -1,7 +1,6 @@
 //! Walks an archive's end records, central directory and local headers, and notes everything that two
 //! readers could see differently. It believes no number before it has checked it against the file's size.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 
@@ -9,7 +8,7 @@ use super::BundlePath;
 use super::format::{Central, Common, Cursor};
 use super::path::collisions;
 use super::problem::{Problem, Problems};
-use crate::digest::read_exact_at;
+use crate::blob::Blob;
 use end::{Directory, EndOfDirectory};
 
 mod central;
@@ -53,14 +52,14 @@ pub struct Scanned {
     pub data: Option<Range<u64>>,
 }
 
-/// Walks the archive in `file`.
+/// Walks the archive in `blob`.
 ///
 /// # Errors
 /// Fails only if the file cannot be read; whatever is in it is a matter of [`Scan::problems`].
-pub fn scan(file: &File) -> io::Result<Scan> {
-    let size = file.metadata()?.len();
+pub fn scan(blob: &Blob) -> io::Result<Scan> {
+    let size = blob.size();
     let mut walk = Walk {
-        file,
+        blob,
         size,
         problems: Problems::default(),
     };
@@ -89,7 +88,7 @@ pub fn scan(file: &File) -> io::Result<Scan> {
 }
 
 struct Walk<'a> {
-    file: &'a File,
+    blob: &'a Blob,
     size: u64,
     problems: Problems,
 }
@@ -101,7 +100,7 @@ impl Walk<'_> {
 
     fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
-        read_exact_at(self.file, &mut bytes, range.start)?;
+        self.blob.read_exact_at(&mut bytes, range.start)?;
         Ok(bytes)
     }
 

@@ -4,7 +4,6 @@
 //! agree, the file is the canonical archive, bit for bit. If not, the strict reader walks it to say why.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,8 @@ use super::difference::Difference;
 use super::layout::{Layout, LayoutError};
 use super::scan::scan;
 use super::{BundlePath, Entry};
-use crate::digest::{Contents, hash_range, open_regular, read_exact_at};
+use crate::blob::Blob;
+use crate::digest::Contents;
 use crate::progress::Progress;
 
 /// Why nothing can be said of an archive.
@@ -76,13 +76,13 @@ pub fn verify_foreign(
         path: path.to_owned(),
         source,
     };
-    let file = open_regular(path).map_err(unreadable)?;
-    let scan = scan(&file).map_err(unreadable)?;
+    let blob = Blob::open(path).map_err(unreadable)?;
+    let scan = scan(&blob).map_err(unreadable)?;
     let wanted: Vec<(&BundlePath, Contents)> = expected
         .iter()
         .map(|entry| (&entry.path, entry.contents))
         .collect();
-    let mut diagnosis = Diagnosis::new(path, file, scan, None, progress);
+    let mut diagnosis = Diagnosis::new(path, blob, scan, None, progress);
     diagnosis.entries(&wanted).map_err(unreadable)?;
     Ok(diagnosis.differences)
 }
@@ -113,16 +113,16 @@ struct Canonical<'a> {
 
 impl Canonical<'_> {
     fn compare(&self) -> io::Result<Vec<Difference>> {
-        let file = open_regular(self.path)?;
-        match self.first_foreign_byte(&file)? {
-            None => self.contents(&file),
-            Some(offset) => self.diagnose(file, offset),
+        let blob = Blob::open(self.path)?;
+        match self.first_foreign_byte(&blob)? {
+            None => self.contents(&blob),
+            Some(offset) => self.diagnose(blob, offset),
         }
     }
 
     /// Where the file first differs from the layout, entries' own bytes apart.
-    fn first_foreign_byte(&self, file: &File) -> io::Result<Option<u64>> {
-        let size = file.metadata()?.len();
+    fn first_foreign_byte(&self, blob: &Blob) -> io::Result<Option<u64>> {
+        let size = blob.size();
         let headers = self
             .layout
             .entries()
@@ -133,7 +133,7 @@ impl Canonical<'_> {
         for (offset, bytes) in headers.chain([tail]) {
             let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
             found.resize(bytes.len().min(left), 0);
-            read_exact_at(file, &mut found, offset)?;
+            blob.read_exact_at(&mut found, offset)?;
             if found != bytes {
                 let same = found.iter().zip(bytes).take_while(|(a, b)| a == b).count();
                 return Ok(Some(offset + same as u64));
@@ -143,13 +143,15 @@ impl Canonical<'_> {
     }
 
     /// Hashes every entry where the layout says it is.
-    fn contents(&self, file: &File) -> io::Result<Vec<Difference>> {
+    fn contents(&self, blob: &Blob) -> io::Result<Vec<Difference>> {
         let differences: Vec<Option<Difference>> = self
             .layout
             .entries()
             .par_iter()
             .map(|placed| {
-                let found = hash_range(file, placed.data.clone(), self.path, self.progress)?;
+                let data = blob.slice(placed.data.clone());
+                let data = data.ok_or(io::ErrorKind::UnexpectedEof)?;
+                let found = data.contents(self.path, self.progress)?;
                 let Entry { path, contents } = &placed.entry;
                 if found == *contents {
                     return Ok(None);
@@ -158,7 +160,7 @@ impl Canonical<'_> {
                     let known = self.known.get(path)?;
                     let mut bytes = vec![0; known.len()];
                     (found.size == known.len() as u64).then_some(())?;
-                    read_exact_at(file, &mut bytes, placed.data.start).ok()?;
+                    data.read_exact_at(&mut bytes, 0).ok()?;
                     Some(differs_only_by_line_endings(known, &bytes))
                 };
                 Ok(Some(content_difference(path, contents, &found, bytes)))
@@ -168,14 +170,14 @@ impl Canonical<'_> {
     }
 
     /// Says why the file is not laid out as it should be.
-    fn diagnose(&self, file: File, offset: u64) -> io::Result<Vec<Difference>> {
-        let scan = scan(&file)?;
+    fn diagnose(&self, blob: Blob, offset: u64) -> io::Result<Vec<Difference>> {
+        let scan = scan(&blob)?;
         let placed = self.layout.entries();
         let wanted: Vec<(&BundlePath, Contents)> = placed
             .iter()
             .map(|placed| (&placed.entry.path, placed.entry.contents))
             .collect();
-        let mut diagnosis = Diagnosis::new(self.path, file, scan, Some(self.known), self.progress);
+        let mut diagnosis = Diagnosis::new(self.path, blob, scan, Some(self.known), self.progress);
         diagnosis.entries(&wanted)?;
         diagnosis.order(placed);
         diagnosis.headers(self.layout);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the top. A module may use what stands below it, and of its own layer only itself.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["cli"],
     &["ops"],
     &["project"],
@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 12] = [
     &["config", "archive"],
     &["cache", "yaml"],
     &["atomic", "value", "created"],
+    &["blob"],
     &["digest"],
     &["progress"],
 ];
