@@ -184,7 +184,9 @@ pub struct BlobReader {
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.blob.size - self.position;
-        let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
         self.blob
             .read_exact_at(&mut buffer[..count], self.position)?;
         self.position += count as u64;
@@ -198,7 +200,9 @@ mod tests {
 
     #[test]
     fn a_blob_reads_the_same_from_memory_and_from_a_file() {
-        let bytes: Vec<u8> = (0..IN_MEMORY as u64 + 3000).map(|i| (i * 7 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..IN_MEMORY as u64 + 3000)
+            .map(|i| (i * 7 >> 3) as u8)
+            .collect();
         let memory = Blob::from(bytes.clone());
         let mut spill = Spill::default();
         spill.write_all(&bytes[..700]).unwrap();

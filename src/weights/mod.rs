@@ -6,3 +6,32 @@
 
 pub mod pickle;
 pub mod tensor;
+
+use std::io;
+
+/// Why a file of weights cannot be read. What cannot be read to its end cannot be audited to its end either.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{}", malformed(format, member.as_deref(), *offset, message))]
+    Malformed {
+        /// What the file is taken for, with its article: `a PyTorch checkpoint`.
+        format: &'static str,
+        /// The member of the file, where it has members.
+        member: Option<String>,
+        /// In bytes from the beginning of the member, or of the file.
+        offset: Option<u64>,
+        /// What was expected, and what was found.
+        message: String,
+    },
+}
+
+fn malformed(format: &str, member: Option<&str>, offset: Option<u64>, message: &str) -> String {
+    let member = member.map_or(String::new(), |member| format!(", in `{member}`"));
+    let offset = offset.map_or(String::new(), |offset| format!(", at byte {offset}"));
+    format!(
+        "it is damaged, or no {}{member}{offset}: {message}",
+        format.trim_start_matches("a ")
+    )
+}
