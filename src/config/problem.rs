@@ -28,11 +28,13 @@ pub struct Problem {
 pub type Warning = Problem;
 
 impl Problem {
-    pub(super) fn error(source: &Source, message: impl Into<String>) -> Self {
+    /// An error in `source`.
+    pub fn error(source: &Source, message: impl Into<String>) -> Self {
         Self::new(source, Severity::Error, message.into())
     }
 
-    pub(super) fn warning(source: &Source, message: impl Into<String>) -> Self {
+    /// A warning about `source`.
+    pub fn warning(source: &Source, message: impl Into<String>) -> Self {
         Self::new(source, Severity::Warning, message.into())
     }
 
@@ -46,25 +48,35 @@ impl Problem {
         }
     }
 
-    pub(super) fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
+    /// Adds a place; the first is the one to look at.
+    #[must_use]
+    pub fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
         let text = Some(text.into()).filter(|text| !text.is_empty());
         let label = LabeledSpan::new_with_span(text, span.clone());
         self.labels.push(label);
         self
     }
 
-    pub(super) fn help(mut self, text: impl Into<String>) -> Self {
+    /// Sets the next step.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
     }
 
-    pub(super) fn set_help(&mut self, text: impl Into<String>) {
+    /// Sets the next step.
+    pub fn set_help(&mut self, text: impl Into<String>) {
         self.help = Some(text.into());
     }
 
     /// Whether the problem is in this text, and not in a file that it names.
     pub(super) fn is_in(&self, source: &Source) -> bool {
         Arc::ptr_eq(self.source.inner(), source.inner())
+    }
+
+    /// Whether it is an error, and not a warning.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// What is wrong, in one line.
