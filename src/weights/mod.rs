@@ -7,6 +7,7 @@
 pub mod numpy;
 pub mod onnx;
 pub mod pickle;
+pub mod sklearn;
 pub mod tensor;
 
 use std::io;

@@ -10,6 +10,8 @@
 mod graph;
 mod node;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use super::WeightsError;
