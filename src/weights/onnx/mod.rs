@@ -22,6 +22,9 @@ use wire::{Field, Reader, Span, int, span};
 
 type Result<T> = std::result::Result<T, WeightsError>;
 
+/// The domain of operators for classical models; that of all others is the empty one.
+pub const ML: &str = "ai.onnx.ml";
+
 /// A model: its graph, and what it says of itself.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -175,8 +178,8 @@ impl Model {
         Some(self.metadata("feature_names")?.split(',').collect())
     }
 
-    /// How many fitted numbers it has: the elements of floating-point initialisers, and of the nodes' lists of floats
-    /// and tensors, where classical models keep theirs.
+    /// How many fitted numbers it has: the elements of floating-point initialisers, and of what the nodes of
+    /// `ai.onnx.ml` have as lists of floats or as tensors, where classical models keep theirs.
     pub fn parameters(&self) -> u64 {
         let numbers = |tensor: &Tensor| match is_floating(tensor.dtype) {
             true => tensor.elements(),
@@ -186,7 +189,8 @@ impl Model {
             Constant::Numbers(tensor) => numbers(tensor),
             Constant::Texts(_) => 0,
         };
-        let attributes = self.graph.nodes.iter().flat_map(|node| &node.attributes);
+        let nodes = self.graph.nodes.iter().filter(|node| node.domain == ML);
+        let attributes = nodes.flat_map(|node| &node.attributes);
         let attributes = attributes.map(|attribute| match &attribute.value {
             AttributeValue::Floats(list) => list.len() as u64,
             AttributeValue::Tensor(tensor) => constant(tensor),

@@ -2,7 +2,7 @@
 
 use super::tensor::{self, Converted};
 use super::wire::{Field, Reader, Span, Value, float, int, span, unlike};
-use super::{Attribute, AttributeValue, Node, Result, malformed, once, standard, unsupported};
+use super::{Attribute, AttributeValue, ML, Node, Result, malformed, once, standard, unsupported};
 
 /// Reads a node.
 pub(super) fn node(
@@ -34,8 +34,7 @@ pub(super) fn node(
             _ => {}
         }
     }
-    let known = matches!(node.domain.as_str(), "" | "ai.onnx.ml");
-    if !known {
+    if !["", ML].contains(&node.domain.as_str()) {
         return Err(unsupported(format!(
             "{} is an operator of the domain `{}`: only those of `ai.onnx` and `ai.onnx.ml` are supported",
             called(&node),
