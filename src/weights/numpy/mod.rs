@@ -6,6 +6,8 @@
 mod dtype;
 mod elements;
 mod nodes;
+#[cfg(test)]
+mod tests;
 
 pub use dtype::{Dtype, Kind, RecordField};
 pub use elements::{Column, Labels};
