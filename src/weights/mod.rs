@@ -4,7 +4,11 @@
 //! interpreted symbolically ([`pickle`]): a global is a name, a call is a node, nothing is looked up or executed.
 //! What they name is judged by [`audit`]. Tensor data stays where it is, and is streamed when it is hashed or used.
 
+pub mod joblib;
+pub mod numpy;
+pub mod onnx;
 pub mod pickle;
+pub mod sklearn;
 pub mod tensor;
 
 use std::io;
@@ -25,6 +29,14 @@ pub enum WeightsError {
         /// What was expected, and what was found.
         message: String,
     },
+    /// It is what it seems, but holds something that cannot be read or run here.
+    #[error("{message}")]
+    Unsupported {
+        /// What the file is, with its article: `an ONNX model`.
+        format: &'static str,
+        /// What it holds, and what to do about it.
+        message: String,
+    },
 }
 
 fn malformed(format: &str, member: Option<&str>, offset: Option<u64>, message: &str) -> String {
@@ -32,6 +44,6 @@ fn malformed(format: &str, member: Option<&str>, offset: Option<u64>, message: &
     let offset = offset.map_or(String::new(), |offset| format!(", at byte {offset}"));
     format!(
         "it is damaged, or no {}{member}{offset}: {message}",
-        format.trim_start_matches("a ")
+        format.split_once(' ').map_or(format, |(_, format)| format)
     )
 }
