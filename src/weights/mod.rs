@@ -7,6 +7,7 @@
 pub mod joblib;
 pub mod numpy;
 pub mod onnx;
+pub mod audit;
 pub mod pickle;
 pub mod sklearn;
 pub mod tensor;
