@@ -37,6 +37,7 @@ pub mod config;
 pub mod created;
 pub mod digest;
 pub mod lockfile;
+pub mod nn;
 pub mod ops;
 pub mod packed;
 pub mod plan;

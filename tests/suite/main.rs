@@ -10,6 +10,7 @@ mod config;
 mod hitmictools;
 mod layers;
 mod lock;
+mod networks;
 mod program;
 mod readme;
 mod reproducible;
