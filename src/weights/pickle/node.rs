@@ -45,6 +45,33 @@ pub enum Node {
     Persistent(NodeId),
     /// Bytes that a container put into the stream, such as joblib's raw arrays: what the host knows under this number.
     Raw(usize),
+    /// A global by its number in `copyreg`'s registry of extensions (`EXT1`, `EXT2`, `EXT4`): what it is, only the
+    /// program that unpickles it knows.
+    Extension(i32),
+}
+
+impl Node {
+    /// What it is, for messages, with its article.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::Bool(_) => "a truth value",
+            Self::Int(_) | Self::BigInt(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Str(_) => "a text",
+            Self::Bytes(_) => "a byte string",
+            Self::List(_) => "a list",
+            Self::Tuple(_) => "a tuple",
+            Self::Set(_) => "a set",
+            Self::FrozenSet(_) => "a frozen set",
+            Self::Dict(_) => "a dict",
+            Self::Global(_) => "a global",
+            Self::Object { .. } => "the result of a call",
+            Self::Persistent(_) => "a persistent id",
+            Self::Raw(_) => "a raw array",
+            Self::Extension(_) => "an extension code",
+        }
+    }
 }
 
 /// A global as a pickle names it.
@@ -68,6 +95,17 @@ pub struct GlobalUse {
     pub offset: u64,
 }
 
+/// An opcode that changes what it never changes in a stream that a pickler wrote: `BUILD` of a class, `SETITEMS` of
+/// a list. Python may well do it, to something that outlives the stream; the graph does not show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oddity {
+    /// The offset of the opcode in its stream, in bytes.
+    pub offset: u64,
+    pub opcode: &'static str,
+    /// What it changes.
+    pub target: NodeId,
+}
+
 /// One pickle, from its first opcode to `STOP`.
 #[derive(Clone, Debug)]
 pub struct Pickle {
@@ -75,6 +113,10 @@ pub struct Pickle {
     pub root: NodeId,
     /// Every global it names, in the order of the stream.
     pub globals: Vec<GlobalUse>,
+    /// The first of those it has.
+    pub oddities: Vec<Oddity>,
+    /// For each node the offset of the opcode that made it; `None`, truth values and `()` are made once.
+    pub made_at: Vec<u64>,
     /// The protocol that it declares; 0 or 1 declare none, and are 0 here.
     pub protocol: u8,
     /// Where it begins and where the byte after `STOP` is, in the blob.
@@ -86,6 +128,19 @@ impl Pickle {
     /// The node with this id.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
+    }
+
+    /// The offset of the opcode that made it.
+    pub fn offset(&self, id: NodeId) -> u64 {
+        self.made_at[id.0 as usize]
+    }
+
+    /// The name, if the node is a global.
+    pub fn global(&self, id: NodeId) -> Option<&GlobalName> {
+        match self.node(id) {
+            Node::Global(global) => Some(global),
+            _ => None,
+        }
     }
 
     /// The text, if the node is one.

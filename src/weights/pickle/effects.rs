@@ -1,0 +1,121 @@
+//! The opcodes that call something, and those that change a value that stands on the stack already.
+
+use super::error::PickleErrorKind;
+use super::machine::{Host, Machine, Result};
+use super::node::{Node, NodeId, Oddity};
+use super::opcode;
+
+/// More oddities than these say nothing new.
+const ODDITIES: usize = 64;
+
+impl Machine<'_> {
+    /// Every call is an object of its own, whatever it would return.
+    pub fn call(&mut self, code: u8) -> Result<()> {
+        let (callable, args, kwargs) = match code {
+            opcode::REDUCE | opcode::NEWOBJ => {
+                let args = self.pop()?;
+                (self.pop()?, args, None)
+            }
+            opcode::NEWOBJ_EX => {
+                let kwargs = self.pop()?;
+                let args = self.pop()?;
+                (self.pop()?, args, Some(kwargs))
+            }
+            opcode::INST => {
+                let global = self.global()?;
+                let args = self.pop_mark()?;
+                (
+                    self.made(Node::Global(global))?,
+                    self.made(Node::Tuple(args))?,
+                    None,
+                )
+            }
+            _ => {
+                let mut args = self.pop_mark()?;
+                if args.is_empty() {
+                    return Err(PickleErrorKind::Underflow {
+                        opcode: self.opcode,
+                    });
+                }
+                let callable = args.remove(0);
+                (callable, self.made(Node::Tuple(args))?, None)
+            }
+        };
+        self.make(Node::Object {
+            callable,
+            args,
+            kwargs,
+            state: Vec::new(),
+            items: Vec::new(),
+            entries: Vec::new(),
+        })
+    }
+
+    /// A new value that is not left on the stack.
+    fn made(&mut self, node: Node) -> Result<NodeId> {
+        self.make(node)?;
+        self.pop()
+    }
+
+    pub fn build(&mut self, host: &mut dyn Host) -> Result<()> {
+        let argument = self.pop()?;
+        let target = self.top()?;
+        match &mut self.nodes[target.0 as usize] {
+            Node::Object { state, .. } => state.push(argument),
+            _ => {
+                self.odd(target);
+                return Ok(());
+            }
+        }
+        let position = self.cursor.position();
+        let raw = host.after_build(&self.nodes, target, self.cursor.blob(), position);
+        if let Some((number, end)) = raw.map_err(PickleErrorKind::Host)? {
+            if !(position..=self.cursor.blob().size()).contains(&end) {
+                return Err(PickleErrorKind::Truncated);
+            }
+            self.cursor.seek(end);
+            self.pop()?;
+            self.make(Node::Raw(number))?;
+        }
+        Ok(())
+    }
+
+    /// Appends and settings: to what a pickler made for it, or to the result of a call.
+    pub fn fill(&mut self, code: u8) -> Result<()> {
+        let (values, pairs) = match code {
+            opcode::APPEND => (vec![self.pop()?], Vec::new()),
+            opcode::APPENDS | opcode::ADDITEMS => (self.pop_mark()?, Vec::new()),
+            opcode::SETITEM => {
+                let value = self.pop()?;
+                (Vec::new(), vec![(self.pop()?, value)])
+            }
+            _ => (Vec::new(), self.pop_pairs()?),
+        };
+        let target = self.top()?;
+        match (code, &mut self.nodes[target.0 as usize]) {
+            (opcode::APPEND | opcode::APPENDS, Node::List(items))
+            | (opcode::ADDITEMS, Node::Set(items))
+            | (opcode::APPEND | opcode::APPENDS | opcode::ADDITEMS, Node::Object { items, .. }) => {
+                items.extend(values);
+            }
+            (
+                opcode::SETITEM | opcode::SETITEMS,
+                Node::Dict(entries) | Node::Object { entries, .. },
+            ) => {
+                entries.extend(pairs);
+            }
+            _ => self.odd(target),
+        }
+        Ok(())
+    }
+
+    fn odd(&mut self, target: NodeId) {
+        if self.oddities.len() < ODDITIES {
+            self.oddities.push(Oddity {
+                offset: self.offset,
+                opcode: self.opcode,
+                target,
+            });
+        }
+    }
+}
