@@ -1,5 +1,6 @@
 //! What a bundle is made of, read from `bundle.toml` or HiTMicTools' YAML, with everything that is wrong with it found at once.
 
+mod analysis;
 mod args;
 mod bundle;
 pub mod catalogue;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use crate::created::Created;
 use crate::value::Map;
+pub use analysis::{Analysis, pipeline, pipeline_problems};
 pub use catalogue::{ModelKey, ModelKind};
 use context::Context;
 pub use files::{Disk, Files, Kind as FileKind};

@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
 /// A stretch of a source text, in bytes.
@@ -79,6 +81,11 @@ impl Problem {
         self.severity == Severity::Error
     }
 
+    /// Makes a warning of an error.
+    pub fn forgive(&mut self) {
+        self.severity = Severity::Warning;
+    }
+
     /// What is wrong, in one line.
     pub fn message(&self) -> &str {
         &self.message
@@ -89,6 +96,28 @@ impl Problem {
         self.labels
             .iter()
             .map(|label| label.offset()..label.offset() + label.len())
+    }
+}
+
+impl Serialize for Problem {
+    /// Severity, message, help, and where: file, line and column from 1.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Problem", 6)?;
+        let severity = if self.is_error() { "error" } else { "warning" };
+        fields.serialize_field("severity", severity)?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("help", &self.help)?;
+        fields.serialize_field("file", self.source.name())?;
+        let place = self.spans().next().map(|span| {
+            let text = self.source.inner();
+            let before = text.get(..span.start).unwrap_or(text);
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            (line, column)
+        });
+        fields.serialize_field("line", &place.map(|(line, _)| line))?;
+        fields.serialize_field("column", &place.map(|(_, column)| column))?;
+        fields.end()
     }
 }
 
