@@ -8,6 +8,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use super::wording::{describe, int_help, nearest, place, shorten, unquote};
+
 /// One step of the way to a value below `model_args`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PathPart {
@@ -26,12 +28,6 @@ pub struct ArgError {
     /// A next step.
     pub help: Option<String>,
 }
-
-/// Longer names are not compared: the time grows with the square of their length.
-const LONGEST_COMPARED: usize = 100;
-
-/// Longer texts are not repeated whole.
-const LONGEST_SHOWN: usize = 40;
 
 /// The complaints so far.
 #[derive(Debug, Default)]
@@ -371,77 +367,6 @@ impl<'a> Table<'a> {
             known => format!("it takes `{}`", known.join("`, `")),
         }
     }
-}
-
-fn place(at: &[PathPart]) -> String {
-    let mut text = "`model_args".to_owned();
-    for part in at {
-        match part {
-            PathPart::Key(key) => {
-                text.push('.');
-                text.push_str(&shorten(key));
-            }
-            PathPart::Index(index) => text.push_str(&format!("[{index}]")),
-        }
-    }
-    text.push('`');
-    text
-}
-
-/// A text on one line and not too long, whatever it holds.
-fn shorten(text: &str) -> String {
-    let mut shown: String = text.chars().take(LONGEST_SHOWN).collect();
-    if shown.len() < text.len() {
-        shown.push_str("...");
-    }
-    shown.escape_debug().to_string()
-}
-
-/// What a value is, in the words of JSON.
-fn describe(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(x) => x.to_string(),
-        Value::Number(x) => shorten(&x.to_string()),
-        Value::String(x) => format!("\"{}\"", shorten(x)),
-        Value::Array(x) => format!("a list of {}", x.len()),
-        Value::Object(_) => "an object".to_owned(),
-    }
-}
-
-fn int_help(value: &Value) -> Option<String> {
-    match value {
-        Value::Number(number) => {
-            let number = number.as_f64().filter(|x| x.fract() == 0.0)?;
-            let float = value.to_string().contains(['.', 'e', 'E']);
-            let small = (0.0..1e15).contains(&number);
-            (float && small).then(|| format!("write {number}: PyTorch takes no float for a size"))
-        }
-        Value::Bool(_) => Some("write a number".to_owned()),
-        _ => unquote(value),
-    }
-}
-
-fn unquote(value: &Value) -> Option<String> {
-    let text = value.as_str()?;
-    let short = text.len() <= LONGEST_SHOWN && text.parse::<f64>().is_ok();
-    short.then(|| format!("write {text} without quotes"))
-}
-
-/// The name that is near enough to `name` to have been meant.
-fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    if name.len() > LONGEST_COMPARED {
-        return None;
-    }
-    let folded = name.to_lowercase();
-    names
-        .map(|known| {
-            let distance = strsim::damerau_levenshtein(&folded, &known.to_lowercase());
-            (distance, known)
-        })
-        .filter(|(distance, known)| *distance <= 1.max(known.chars().count() / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
 }
 
 /// An argument as it stands in a lockfile, with what it is where nobody sets it.

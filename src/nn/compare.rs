@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;
 
-use super::fold::{fold, shown};
-use super::guess::{Guess, guess};
+use super::diagnose::guess;
+use super::fold::{MOST_NAMES, fold, shown};
+use super::guess::Guess;
 use super::layer::{Expected, Shape};
-use super::monai_blocks::BATCHES;
+use super::monai::BATCHES;
 use super::rfdetr;
 use super::{Network, Role};
 use crate::weights::tensor::Tensor;
@@ -51,7 +52,7 @@ pub struct Differences {
     pub misshapen: Vec<Misshapen>,
     /// The likely cause.
     pub guess: Option<Guess>,
-    /// All names that are asked for, and all that were found: folding needs them.
+    /// All names that are asked for, and those that were found, as far as folding needs them.
     expected_names: Vec<String>,
     found_names: Vec<String>,
 }
@@ -63,10 +64,20 @@ pub(super) struct Names<'a>(pub BTreeMap<&'a str, &'a [u64]>);
 /// Compares a network with the tensors of a file, one wrapper level taken off, and guesses at the cause.
 pub fn compare(network: &Network, found: &[Found<'_>]) -> Differences {
     let names = Names(found.iter().map(|x| (x.name, x.shape)).collect());
-    let expected = network.tensors();
-    let mut differences = match network {
-        Network::RfDetr(args) => classes_of(args, &names),
-        _ => Differences::between(&expected, &names),
+    let (expected, mut differences) = match network {
+        Network::RfDetr(args) => {
+            // At least one class, where it is not known how many.
+            let one = rfdetr::Args {
+                classes: args.classes.or(Some(1)),
+                ..*args
+            };
+            (one.tensors(), classes_of(args, &names))
+        }
+        _ => {
+            let expected = network.tensors();
+            let differences = Differences::between(&expected, &names);
+            (expected, differences)
+        }
     };
     if !differences.is_empty() {
         differences.guess = guess(network, &expected, &names, &differences);
@@ -116,7 +127,12 @@ impl Differences {
             expected.iter().map(|x| (x.name.as_str(), x)).collect();
         let mut differences = Self {
             expected_names: expected.iter().map(|x| x.name.clone()).collect(),
-            found_names: found.0.keys().map(|&name| name.to_owned()).collect(),
+            found_names: found
+                .0
+                .keys()
+                .take(MOST_NAMES)
+                .map(|&name| name.to_owned())
+                .collect(),
             ..Self::default()
         };
         for tensor in expected {
@@ -150,7 +166,6 @@ fn is_count(tensor: &Expected) -> bool {
 fn classes_of(args: &rfdetr::Args, names: &Names<'_>) -> Differences {
     let mut differences = Differences {
         expected_names: vec![rfdetr::CLASSES.to_owned()],
-        found_names: names.0.keys().map(|&name| name.to_owned()).collect(),
         ..Differences::default()
     };
     // At least one class, where it is not known how many.
@@ -204,12 +219,11 @@ impl fmt::Display for Differences {
         }
         let wanted = self.expected_names.len();
         if !self.missing.is_empty() {
-            heading(
-                &mut text,
-                self.missing.len(),
-                "missing",
-                &format!(" of {wanted}"),
-            );
+            let of = match self.missing.len() == wanted {
+                true => String::new(),
+                false => format!(" of {wanted}"),
+            };
+            heading(&mut text, self.missing.len(), "missing", &of);
             let names = self.missing.iter().map(|tensor| tensor.name.as_str());
             tell(&mut text, names, &self.expected_names, lines);
         }
@@ -239,17 +253,14 @@ impl Differences {
     }
 }
 
+/// `3 of 12 tensors are missing:`
 fn heading(text: &mut String, count: usize, what: &str, of: &str) {
-    let line = match count {
-        1 => format!("1{of} tensor{} is {what}:\n", plural(of)),
+    let line = match (count, of) {
+        (1, "") => format!("1 tensor is {what}:\n"),
+        (1, of) => format!("1{of} tensors is {what}:\n"),
         _ => format!("{count}{of} tensors are {what}:\n"),
     };
     text.push_str(&line);
-}
-
-/// `1 tensor`, but `1 of 12 tensors`.
-fn plural(of: &str) -> &'static str {
-    if of.is_empty() { "" } else { "s" }
 }
 
 fn tell<'n>(

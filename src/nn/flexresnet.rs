@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::{Arg, ArgError, Entry, Errors, Table};
 use super::layer::Expected;
-use super::monai_blocks::{Convolution, Place, ResidualUnit};
-use super::monai_layers::{Dropout, MAX_CHANNELS, Style};
+use super::monai::{Convolution, Dropout, MAX_CHANNELS, Place, ResidualUnit, Style};
 
 /// The most units: each doubles the channels.
 const MAX_BLOCKS: u64 = 20;
@@ -20,7 +19,7 @@ const MAX_SIDE: u64 = 1 << 12;
 
 const KERNEL: [u64; 2] = [3, 3];
 
-/// The arguments of FlexResNet. Only valid ones can be had: see [`Args::new`].
+/// The arguments of FlexResNet. Only valid ones can be had: see [`Args::from_json`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Args {
     pub(super) shape: Shape,
@@ -53,7 +52,7 @@ pub struct Layers {
 
 impl Args {
     /// Checks the bounds that hold between the arguments.
-    pub(super) fn new(
+    fn new(
         shape: Shape,
         style: Style,
         last_conv_only: bool,

@@ -3,27 +3,29 @@
 //! What tensors do not show (strides of plain convolutions, activations without weights, eps) is taken from the
 //! declared arguments where they are of the same kind, else from the defaults.
 
+use super::arguments::Entry;
 use super::compare::Names;
-use super::monai_layers::{Activation, Dropout, Norm, Ordering, Style};
+use super::monai::{Activation, Dropout, Norm, Ordering, Style};
 use super::{Kind, Network, flexresnet, monai_unet, nafnet};
 
 /// Where counting stops: no network has more.
 const MOST: usize = 300;
 
 /// The network of this kind that the tensors look like.
+///
+/// Sizes come from a file, so the arguments are read back as metadata's are, with all their bounds.
 pub(super) fn infer(kind: Kind, names: &Names<'_>, declared: &Network) -> Option<Network> {
-    match (kind, declared) {
-        (Kind::NafNet, _) => nafnet(names).map(Network::NafNet),
-        (Kind::MonaiUnet, Network::MonaiUnet(args)) => {
-            monai_unet(names, Some(args)).map(Network::MonaiUnet)
-        }
-        (Kind::MonaiUnet, _) => monai_unet(names, None).map(Network::MonaiUnet),
-        (Kind::FlexResNet, Network::FlexResNet(args)) => {
-            flexresnet(names, Some(args)).map(Network::FlexResNet)
-        }
-        (Kind::FlexResNet, _) => flexresnet(names, None).map(Network::FlexResNet),
-        (Kind::RfDetrBase | Kind::RfDetrSegmentation, _) => None,
-    }
+    let read = match (kind, declared) {
+        (Kind::NafNet, _) => nafnet(names)?.entries(),
+        (Kind::MonaiUnet, Network::MonaiUnet(args)) => monai_unet(names, Some(args))?.entries(),
+        (Kind::MonaiUnet, _) => monai_unet(names, None)?.entries(),
+        (Kind::FlexResNet, Network::FlexResNet(args)) => flexresnet(names, Some(args))?.entries(),
+        (Kind::FlexResNet, _) => flexresnet(names, None)?.entries(),
+        (Kind::RfDetrBase | Kind::RfDetrSegmentation, _) => return None,
+    };
+    let named = |entry: Entry| (entry.name.to_owned(), entry.value);
+    let args = read.into_iter().map(named).collect();
+    Network::from_model_args(kind, &args).ok()
 }
 
 /// How many of `path(0)`, `path(1)`, ... there are.
@@ -47,8 +49,13 @@ fn nafnet(names: &Names<'_>) -> Option<nafnet::Args> {
     };
     let encoders = levels("downs", "encoders");
     let decoders = levels("ups", "decoders");
-    let middle = count(names, |block| format!("middle_blks.{block}")) as u64;
-    nafnet::Args::new(image, width, middle, encoders, decoders).ok()
+    Some(nafnet::Args {
+        img_channel: image,
+        width,
+        middle_blk_num: count(names, |block| format!("middle_blks.{block}")) as u64,
+        enc_blk_nums: encoders,
+        dec_blk_nums: decoders,
+    })
 }
 
 fn monai_unet(names: &Names<'_>, declared: Option<&monai_unet::Args>) -> Option<monai_unet::Args> {
@@ -96,7 +103,8 @@ fn monai_unet(names: &Names<'_>, declared: Option<&monai_unet::Args>) -> Option<
     };
     let plain = Style::new(Dropout::Plain { p: 0.0 });
     let style = declared.map_or(plain, |args| args.style.clone());
-    monai_unet::Args::new(shape, style_of(names, &first("model.0"), style)).ok()
+    let style = style_of(names, &first("model.0"), style);
+    Some(monai_unet::Args { shape, style })
 }
 
 /// What a residual convolution tells of its unit's stride.
@@ -192,5 +200,9 @@ fn flexresnet(names: &Names<'_>, declared: Option<&flexresnet::Args>) -> Option<
         true => !names.under("features.0.conv.unit1.adn"),
         false => declared.is_some_and(|args| args.last_conv_only),
     };
-    flexresnet::Args::new(shape, style, last_conv_only).ok()
+    Some(flexresnet::Args {
+        shape,
+        style,
+        last_conv_only,
+    })
 }

@@ -6,23 +6,25 @@
 
 mod arguments;
 mod compare;
+mod diagnose;
 pub mod flexresnet;
 mod fold;
 mod guess;
 mod infer;
 mod layer;
-mod monai_blocks;
-mod monai_layers;
+mod monai;
 pub mod monai_unet;
 pub mod nafnet;
 pub mod rfdetr;
+mod wording;
 
 pub use arguments::{ArgError, PathPart};
 pub use compare::{Differences, Found, Misshapen, compare};
-pub use guess::{Change, Guess};
+pub use guess::{Cause, Change, Guess};
 pub use layer::{Conv2d, Expected, Role};
-pub use monai_blocks::{Block, Convolution, ResidualUnit, Step};
-pub use monai_layers::{Activation, Dropout, Letter, Norm, Ordering, Style};
+pub use monai::{
+    Activation, Block, Convolution, Dropout, Letter, Norm, Ordering, ResidualUnit, Step, Style,
+};
 
 use std::fmt;
 

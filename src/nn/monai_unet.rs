@@ -7,8 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{Arg, ArgError, Entry, Errors, Table};
 use super::layer::Expected;
-use super::monai_blocks::{Block, Convolution, Place, ResidualUnit};
-use super::monai_layers::{Dropout, MAX_CHANNELS, Style};
+use super::monai::{Block, Convolution, Dropout, MAX_CHANNELS, Place, ResidualUnit, Style};
 
 /// The most levels, the bottom one among them.
 const MAX_LEVELS: usize = 32;
@@ -22,7 +21,7 @@ const MAX_KERNEL: u64 = 255;
 /// MONAI's default is a dropout of probability 0, which is one, and does nothing.
 const DROPOUT: Dropout = Dropout::Plain { p: 0.0 };
 
-/// The arguments of MONAI's UNet. Only valid ones can be had: see [`Args::new`].
+/// The arguments of MONAI's UNet. Only valid ones can be had: see [`Args::from_json`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Args {
     pub(super) shape: Shape,
@@ -64,7 +63,7 @@ pub struct Layers {
 
 impl Args {
     /// Checks the bounds that hold between the arguments.
-    pub(super) fn new(mut shape: Shape, style: Style) -> Result<Self, (&'static str, String)> {
+    fn new(mut shape: Shape, style: Style) -> Result<Self, (&'static str, String)> {
         let levels = shape.channels.len();
         if !(2..=MAX_LEVELS).contains(&levels) {
             let message = format!("expected 2 to {MAX_LEVELS} entries, found {levels}");

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{Arg, ArgError, Entry, Errors, Table};
 use super::layer::{Conv2d, Expected};
-use super::monai_layers::MAX_CHANNELS;
+use super::monai::MAX_CHANNELS;
 
 /// The most levels: each doubles the channels.
 const MAX_LEVELS: usize = 20;
@@ -15,14 +15,14 @@ const MAX_LEVELS: usize = 20;
 /// The most blocks at one level.
 const MAX_BLOCKS: u64 = 256;
 
-/// The arguments of NAFNet. Only valid ones can be had: see [`Args::new`].
+/// The arguments of NAFNet. Only valid ones can be had: see [`Args::from_json`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Args {
-    img_channel: u64,
-    width: u64,
-    middle_blk_num: u64,
-    enc_blk_nums: Vec<u64>,
-    dec_blk_nums: Vec<u64>,
+    pub(super) img_channel: u64,
+    pub(super) width: u64,
+    pub(super) middle_blk_num: u64,
+    pub(super) enc_blk_nums: Vec<u64>,
+    pub(super) dec_blk_nums: Vec<u64>,
 }
 
 /// A block: layer norm, 1x1 and depthwise 3x3, gate, channel attention; layer norm, 1x1, gate, 1x1.
@@ -59,7 +59,7 @@ pub struct Layers {
 
 impl Args {
     /// Checks the bounds that hold between the arguments.
-    pub(super) fn new(
+    fn new(
         img_channel: u64,
         width: u64,
         middle_blk_num: u64,

@@ -2,6 +2,8 @@
 
 usage: make_fixtures.py FOLDER [METADATA.json WEIGHTS.pth]...
 
+Without pairs, the trained networks in FOLDER stay as they were recorded.
+
 Tensors are written in state-dict order, each as "K SUFFIX D,D,...": the name is the first K characters of the name
 before it, then SUFFIX. Buffers have a "*" before K.
 """
@@ -367,21 +369,27 @@ def published(metadata, weights):
 
 def main(folder, *pairs):
     loaded = [published(*pair) for pair in zip(pairs[::2], pairs[1::2])]
+
+    def trained(kind, name):
+        path = pathlib.Path(folder) / f"{name}.json"
+        if not pairs and path.exists():
+            return json.loads(path.read_text())["published"]
+        return [case for found, case in loaded if found == kind]
     networks = {
         "nafnet": {
             "made": list(built(NAFNet, nafnets(), "img_channel", lambda _: [13, 32])),
             "refused": [refusal(NAFNet, args, "img_channel", 32) for args in refused_nafnets()],
-            "published": [case for kind, case in loaded if kind == "NAFNet"],
+            "published": trained("NAFNet", "nafnet"),
         },
         "monai_unet": {
             "made": [unet(args) for args in unets()],
             "refused": [refusal(UNet, args, "in_channels", 32) for args in refused_unets()],
-            "published": [case for kind, case in loaded if kind == "MonaiUnet"],
+            "published": trained("MonaiUnet", "monai_unet"),
         },
         "flexresnet": {
             "made": list(built(FlexResNet, flexresnets(), "in_channels", lambda args: [args.get("min_size", 32)])),
             "refused": [refusal(FlexResNet, args, "in_channels", 32) for args in refused_flexresnets()],
-            "published": [case for kind, case in loaded if kind == "FlexResNet"],
+            "published": trained("FlexResNet", "flexresnet"),
         },
     }
     for name, cases in networks.items():

@@ -4,7 +4,8 @@
 # usage: tests/networks/make_fixtures.sh [VENV] [METADATA.json WEIGHTS.pth]...
 #
 # VENV (default: target/networks-venv) is made if it does not exist; that downloads PyTorch. Pairs of metadata and
-# weights that HiTMicTools loads are added to the fixtures: their tensors are recorded, not their values.
+# weights that HiTMicTools loads are recorded too: names and shapes of their tensors, not their values. Without pairs,
+# those recorded before are kept.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 venv=${1:-$root/target/networks-venv}

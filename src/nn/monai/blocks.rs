@@ -2,8 +2,8 @@
 //!
 //! Source: MONAI 1.5, `networks/blocks/convolutions.py` (`Convolution`, `ResidualUnit`).
 
-use super::layer::{Conv2d, Expected};
-use super::monai_layers::{Activation, Letter, Norm, Style};
+use super::{Activation, Letter, Norm, Style};
+use crate::nn::layer::{Conv2d, Expected};
 
 /// A convolution and what follows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +39,7 @@ pub enum Block {
 }
 
 /// Where a block stands and what it turns into what.
-pub(super) struct Place {
+pub(in crate::nn) struct Place {
     pub path: String,
     pub inputs: u64,
     pub outputs: u64,
@@ -47,7 +47,7 @@ pub(super) struct Place {
 
 impl Style {
     /// MONAI's `Convolution`.
-    pub(super) fn convolution(
+    pub(in crate::nn) fn convolution(
         &self,
         place: Place,
         kernel: [u64; 2],
@@ -73,7 +73,7 @@ impl Style {
     }
 
     /// MONAI's `ResidualUnit` of `count` convolutions.
-    pub(super) fn residual_unit(
+    pub(in crate::nn) fn residual_unit(
         &self,
         place: Place,
         kernel: [u64; 2],
@@ -111,11 +111,11 @@ impl Style {
 
 impl Convolution {
     /// Takes away what follows the convolution (MONAI's `conv_only`).
-    pub(super) fn bare(&mut self) {
+    pub(in crate::nn) fn bare(&mut self) {
         self.after.clear();
     }
 
-    pub(super) fn tensors(&self, all: &mut Vec<Expected>) {
+    pub(in crate::nn) fn tensors(&self, all: &mut Vec<Expected>) {
         self.conv.tensors(all);
         for step in &self.after {
             match step {
@@ -130,7 +130,7 @@ impl Convolution {
     }
 
     /// Whether PyTorch takes what follows it for an output of this size.
-    pub(super) fn runs(&self, size: [u64; 2]) -> bool {
+    pub(in crate::nn) fn runs(&self, size: [u64; 2]) -> bool {
         self.after.iter().all(|step| match step {
             Step::Norm(norm) => norm.runs(self.conv.outputs, size),
             Step::Activation(_) => true,
@@ -138,16 +138,20 @@ impl Convolution {
     }
 
     /// Why PyTorch cannot make what follows it, by the argument at fault.
-    pub(super) fn fault(&self) -> Option<(&'static str, String)> {
+    pub(in crate::nn) fn fault(&self) -> Option<(&'static str, String)> {
         let channels = self.conv.outputs;
         self.after.iter().find_map(|step| match step {
-            Step::Norm(Norm::Group { groups, .. }) if channels % (*groups).max(1) != 0 => Some((
-                "norm",
-                format!(
-                    "{groups} groups do not divide the {channels} channels of `{}`",
-                    self.path
-                ),
-            )),
+            Step::Norm(Norm::Group { groups, .. })
+                if !channels.is_multiple_of((*groups).max(1)) =>
+            {
+                Some((
+                    "norm",
+                    format!(
+                        "{groups} groups do not divide the {channels} channels of `{}`",
+                        self.path
+                    ),
+                ))
+            }
             Step::Activation(Activation::Prelu { parameters })
                 if *parameters != 1 && *parameters != channels =>
             {
@@ -179,17 +183,17 @@ fn norm_tensors(norm: Norm, path: &str, channels: u64, all: &mut Vec<Expected>) 
 }
 
 /// How many batches a norm has seen: nothing depends on it when a network is run.
-pub(super) const BATCHES: &str = "num_batches_tracked";
+pub(in crate::nn) const BATCHES: &str = "num_batches_tracked";
 
 impl ResidualUnit {
     /// Takes away what follows the last convolution (MONAI's `last_conv_only`).
-    pub(super) fn bare_last(&mut self) {
+    pub(in crate::nn) fn bare_last(&mut self) {
         if let Some(last) = self.units.last_mut() {
             last.bare();
         }
     }
 
-    pub(super) fn tensors(&self, all: &mut Vec<Expected>) {
+    pub(in crate::nn) fn tensors(&self, all: &mut Vec<Expected>) {
         for unit in &self.units {
             unit.tensors(all);
         }
@@ -208,7 +212,7 @@ impl Block {
         }
     }
 
-    pub(super) fn tensors(&self, all: &mut Vec<Expected>) {
+    pub(in crate::nn) fn tensors(&self, all: &mut Vec<Expected>) {
         match self {
             Self::Plain(one) => one.tensors(all),
             Self::Residual(unit) => unit.tensors(all),
