@@ -338,8 +338,19 @@ impl Check<'_> {
     }
 
     /// HiTMicTools hands the whole checkpoint of these networks to `load_state_dict`, which knows no wrapper.
+    /// RF-DETR's loader takes them out of `model`, and no other.
     fn wrapper(&mut self, kind: nn::Kind, wrapper: Option<&str>) {
-        let Some(wrapper) = wrapper.filter(|_| detector(kind).is_none()) else {
+        if detector(kind).is_some() {
+            if wrapper != Some("model") {
+                self.warn(
+                    format!("the {kind}'s tensors are not in `model`"),
+                    "HiTMicTools cannot load it",
+                )
+                .set_help("save them as RF-DETR does: {\"model\": state_dict, \"args\": ...}");
+            }
+            return;
+        }
+        let Some(wrapper) = wrapper else {
             return;
         };
         self.warn(

@@ -2,7 +2,7 @@
 
 use super::args::{Build, Create, CreateMbundle};
 use super::printer::{count, human_size};
-use super::{Answer, Context, Outcome, config, error};
+use super::{Answer, Context, Outcome, config, refusal_or_error};
 use crate::cache::Cache;
 use crate::ops::build::{Options, Outcome as Built, Report, build};
 use crate::plan::{FilePlan, FileReason, OutputPlan};

@@ -6,6 +6,7 @@ use super::args::Diff;
 use super::printer::{BOLD, Printer, plain_text};
 use super::table::Table;
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
+use crate::weights::tensor::Distance;
 use crate::ops::diff::{Report, TensorChange, Verdict, Weights, diff};
 
 /// So many changed tensors of a model are listed; `--json` has them all.
@@ -72,13 +73,20 @@ fn model(text: &mut String, weights: &Weights, printer: &Printer) {
 fn table(changed: &[TensorChange]) -> String {
     let mut table = Table::new(&["  TENSOR", "MAX |CHANGE|", "MEAN |CHANGE|"]);
     for change in changed.iter().take(MOST_SHOWN) {
-        let number = |number: Option<f64>| number.map_or("-".to_owned(), |x| format!("{x:.3e}"));
+        let number = |part: fn(&Distance) -> f64| {
+            let distance = change.distance.as_ref();
+            distance.map_or("-".to_owned(), |distance| format!("{:.3e}", part(distance)))
+        };
         let name = plain_text(&change.name);
         let name = match &change.reshaped {
             Some((old, new)) => format!("  {name} ({old} -> {new})"),
             None => format!("  {name}"),
         };
-        table.row(vec![name, number(change.max), number(change.mean)]);
+        let name = match change.distance.map_or(0, |distance| distance.nan) {
+            0 => name,
+            nan => format!("{name}, NaN in {nan} of one alone"),
+        };
+        table.row(vec![name, number(|x| x.max), number(|x| x.mean)]);
     }
     table.align_right(1);
     table.align_right(2);

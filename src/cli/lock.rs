@@ -4,7 +4,7 @@ use super::args::Lock;
 use super::printer::count;
 use std::path::Path;
 
-use super::{Answer, Context, Outcome, config, error, refusal_or_error};
+use super::{Answer, Context, Outcome, config, refusal_or_error};
 use crate::cache::Cache;
 use crate::ops::lock::{Options, Report, lock};
 use crate::ops::pin::pin;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::catalogue::PIPELINES;
 use super::context::nearest;
-use super::files::{Disk, Files};
+use super::files::Disk;
 use super::problem::{ConfigError, Problem, Source, Span};
 use super::tree::{self, Data, Node, Syntax};
 use super::{Config, read};

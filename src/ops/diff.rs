@@ -8,7 +8,8 @@ use crate::archive::{Archive, BundlePath};
 use crate::inspect::{InspectError, Inspected, inspect};
 use crate::lockfile::{Change, LockedModel};
 use crate::progress::{Phase, Progress};
-use crate::weights::{self, tensor};
+use crate::weights::tensor::{self, Distance};
+use crate::weights;
 
 /// How two bundles differ.
 #[derive(Debug, Serialize)]
@@ -55,9 +56,8 @@ pub struct TensorChange {
     pub name: String,
     /// Type and shape before and after, if those changed.
     pub reshaped: Option<(String, String)>,
-    /// The largest and the mean absolute difference of their elements, if the shapes agree.
-    pub max: Option<f64>,
-    pub mean: Option<f64>,
+    /// How far their elements are apart, if the shapes agree.
+    pub distance: Option<Distance>,
 }
 
 impl Report {
@@ -204,18 +204,14 @@ fn change(
 ) -> std::io::Result<Option<TensorChange>> {
     let name = old.name.clone();
     let same_kind = (old.dtype, &old.shape) == (new.dtype, &new.shape);
-    if same_kind && old.digest(path, progress)? == new.digest(path, progress)? {
+    let digest = |tensor| tensor::data_digest(tensor, path, progress);
+    if same_kind && digest(old)? == digest(new)? {
         return Ok(None);
     }
     let text = |tensor: &tensor::Tensor| format!("{} {:?}", tensor.dtype, tensor.shape);
-    let distance = match old.shape == new.shape {
-        true => tensor::distance(old, new, path, progress)?,
-        false => None,
-    };
     Ok(Some(TensorChange {
         name,
         reshaped: (!same_kind).then(|| (text(old), text(new))),
-        max: distance.map(|distance| distance.max),
-        mean: distance.map(|distance| distance.mean),
+        distance: tensor::distance(old, new, path, progress)?,
     }))
 }
