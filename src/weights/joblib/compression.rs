@@ -12,7 +12,6 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::blob::{Blob, BlobReader, Spill};
 use crate::progress::{Progress, check_interrupt};
-use crate::weights::WeightsError;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -49,7 +48,21 @@ impl Compression {
         found.map_or(Self::None, |(_, compression)| *compression)
     }
 
-    fn format(self) -> &'static str {
+    /// Whether joblib's decoder would begin with a file of this head. Two prefixes are also those of texts.
+    fn begins(self, head: &[u8]) -> bool {
+        match (self, head) {
+            // RFC 1950: the first two bytes are a multiple of 31.
+            (Self::Zlib, [first, second, ..]) => {
+                u16::from_be_bytes([*first, *second]).is_multiple_of(31)
+            }
+            (Self::Zlib, _) => false,
+            (Self::Bz2, _) => matches!(head, [_, _, b'h', b'1'..=b'9', ..]),
+            _ => true,
+        }
+    }
+
+    /// What the file is, for messages.
+    pub(super) fn format(self) -> &'static str {
         match self {
             Self::None => "a pickle",
             Self::Zlib => "a pickle in zlib's compression",
@@ -89,55 +102,71 @@ fn ceiling(size: u64) -> u64 {
 /// What an LZMA decoder may hold, in KiB: the dictionary of xz's preset 9, the largest that joblib asks for, is 64 MiB.
 const LZMA_MEMORY: u32 = 72 << 10;
 
-/// Undoes the compression of a file. `path` is only what `progress` is told.
+/// What a file unpacks to.
+#[derive(Debug)]
+pub struct Unpacked {
+    pub compression: Compression,
+    /// The file itself if it is not compressed.
+    pub stream: Blob,
+    /// Why the stream is not all of it, if it is not.
+    pub failure: Option<Failure>,
+}
+
+/// Why a file cannot be unpacked to its end.
+#[derive(Debug)]
+pub struct Failure {
+    /// Whether joblib would unpack some of it all the same, and unpickle that.
+    pub is_begun: bool,
+    /// What was expected, and what was found.
+    pub message: String,
+}
+
+/// Undoes the compression of a file. `path` is only what `progress` is told. Damage, bytes after the end, and more than
+/// the ceiling allows are failures in the result.
 ///
 /// # Errors
-/// Fails if it is damaged, unpacks to too much, has something after its end, or is a Z-file; or if the user asked to
-/// stop.
-pub fn unpack(
-    blob: &Blob,
-    path: &Path,
-    progress: &dyn Progress,
-) -> Result<(Compression, Blob), WeightsError> {
+/// Fails if it cannot be read, or the user asked to stop.
+pub fn unpack(blob: &Blob, path: &Path, progress: &dyn Progress) -> io::Result<Unpacked> {
     let mut head = [0; 8];
-    let known = head.len().min(blob.size().try_into().unwrap_or(usize::MAX));
-    blob.read_exact_at(&mut head[..known], 0)?;
-    let compression = Compression::of(&head[..known]);
+    let known = blob.size().min(head.len() as u64) as usize;
+    let head = &mut head[..known];
+    blob.read_exact_at(head, 0)?;
+    let compression = Compression::of(head);
     if compression == Compression::None {
-        return Ok((compression, blob.clone()));
-    }
-    if compression == Compression::Zfile {
-        return Err(WeightsError::Unsupported {
-            format: compression.format(),
-            message: "joblib before 0.10 wrote it (a Z-file), which is not supported: load it and write it anew \
-                      with a later joblib"
-                .to_owned(),
+        return Ok(Unpacked {
+            compression,
+            stream: blob.clone(),
+            failure: None,
         });
     }
     let mut output = Output::new(blob, progress);
     let mut input = Input::new(blob);
     let done = undo(compression, &mut input, &mut output);
     progress.advance(path, blob.size());
-    let Err(failure) = done else {
-        return Ok((compression, output.spill.finish()));
-    };
     // What the decoders say of a failure to read or to write is not to be told from damage.
-    match input.into_failure().or(output.failure) {
-        Some(error) => Err(error.into()),
-        None => Err(WeightsError::Malformed {
-            format: compression.format(),
-            member: None,
-            offset: None,
-            message: failure,
-        }),
+    if let Some(error) = input.into_failure().or(output.failure.take()) {
+        return Err(error);
     }
+    Ok(Unpacked {
+        compression,
+        stream: output.spill.finish(),
+        failure: done.err().map(|message| Failure {
+            is_begun: compression.begins(head),
+            message,
+        }),
+    })
 }
 
 type Done = Result<(), String>;
 
 fn undo(compression: Compression, input: &mut Input, output: &mut Output) -> Done {
     match compression {
-        Compression::None | Compression::Zfile => Ok(()),
+        Compression::None => Ok(()),
+        Compression::Zfile => Err(
+            "joblib before 0.10 wrote it (a Z-file), which is not supported: load it and write it \
+             anew with a later joblib"
+                .to_owned(),
+        ),
         Compression::Zlib => zlib(input, output),
         Compression::Gzip => members(input, output, b"\x1f\x8b", true, |input, output| {
             output.take_all(&mut flate2::bufread::GzDecoder::new(input))
@@ -370,9 +399,11 @@ mod tests {
 
     fn unpacked(bytes: &[u8]) -> Result<(Compression, Vec<u8>), String> {
         let blob = bytes.to_vec().into();
-        let (compression, stream) =
-            unpack(&blob, Path::new("x"), &Silent).map_err(|error| error.to_string())?;
-        Ok((compression, stream.read(1 << 20).unwrap()))
+        let unpacked = unpack(&blob, Path::new("x"), &Silent).unwrap();
+        match unpacked.failure {
+            None => Ok((unpacked.compression, unpacked.stream.read(1 << 20).unwrap())),
+            Some(failure) => Err(failure.message),
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Values out of a pickle's graph: what Python would see, whichever way a protocol writes it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Display;
 
 use super::{Dtype, Kind, RawArray, is_scalar};
@@ -65,25 +66,21 @@ impl<'a> Nodes<'a> {
     /// A node in a few words.
     pub fn describe(self, id: NodeId) -> String {
         match self.node(id) {
-            Node::None => "None".to_owned(),
             Node::Bool(true) => "True".to_owned(),
             Node::Bool(false) => "False".to_owned(),
             Node::Int(number) => number.to_string(),
-            Node::BigInt(_) => "an integer of more than 64 bits".to_owned(),
             Node::Float(number) => number.to_string(),
             Node::Str(text) => format!("'{}'", shortened(text)),
             Node::Bytes(bytes) => format!("{} bytes", bytes.len()),
             Node::List(items) => format!("a list of {}", items.len()),
             Node::Tuple(items) => format!("a tuple of {}", items.len()),
-            Node::Set(items) | Node::FrozenSet(items) => format!("a set of {}", items.len()),
             Node::Dict(entries) => format!("a dict of {}", entries.len()),
             Node::Global(name) => format!("the global {}", shortened(&name.to_string())),
-            Node::Persistent(_) => "a persistent id".to_owned(),
-            Node::Raw(_) => "a raw array".to_owned(),
             Node::Object { .. } => match self.class(id) {
                 Some(class) => format!("an object of {}", shortened(&class.to_string())),
                 None => "an object of a computed class".to_owned(),
             },
+            other => other.what().to_owned(),
         }
     }
 
@@ -108,10 +105,10 @@ impl<'a> Nodes<'a> {
             return None;
         };
         let global = self.global(*callable)?;
-        let by_copyreg = matches!(&*global.module, "copyreg" | "copy_reg")
-            && matches!(&*global.name, "_reconstructor" | "__newobj__");
+        let by_copyreg =
+            matches!(&*global.module, "copyreg" | "copy_reg") && &*global.name == "_reconstructor";
         match self.tuple(*args) {
-            Some([class, ..]) if by_copyreg => self.global(*class),
+            Some([class, _, _]) if by_copyreg => self.global(*class),
             _ => Some(global),
         }
     }
@@ -130,10 +127,7 @@ impl<'a> Nodes<'a> {
                 ..
             } if items.is_empty() && entries.is_empty() => match *state.as_slice() {
                 [] => Ok(&[]),
-                [state] => match self.node(state) {
-                    Node::Dict(entries) => Ok(entries),
-                    _ => Err(self.unlike("its attributes in a dict", state)),
-                },
+                [state] => self.distinct(state),
                 _ => Err(mismatch(
                     "its attributes in one dict",
                     format!("{} of them", state.len()),
@@ -141,6 +135,23 @@ impl<'a> Nodes<'a> {
             },
             _ => Err(self.unlike("an object with attributes only", id)),
         }
+    }
+
+    /// The entries of a dict whose keys are texts, each there once. The object took the dict as it was at its BUILD; had
+    /// an entry been set anew since, the graph would show what the object never saw.
+    fn distinct(self, id: NodeId) -> Result<&'a [(NodeId, NodeId)], Mismatch> {
+        const EXPECTED: &str = "its attributes in a dict, each name once";
+        let Node::Dict(entries) = self.node(id) else {
+            return Err(self.unlike(EXPECTED, id));
+        };
+        let mut names = HashSet::new();
+        for (name, _) in entries {
+            match self.node(*name) {
+                Node::Str(text) if names.insert(&**text) => {}
+                _ => return Err(self.unlike(EXPECTED, *name)),
+            }
+        }
+        Ok(entries)
     }
 
     /// The items of a tuple.

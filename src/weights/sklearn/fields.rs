@@ -59,9 +59,9 @@ impl<'a> Fields<'a> {
         error(self.class, attribute, mismatch)
     }
 
-    /// An attribute. Of several with one name the last counts, as in a dict.
+    /// An attribute.
     pub fn get(&self, name: &str) -> Option<NodeId> {
-        let mut entries = self.entries.iter().rev();
+        let mut entries = self.entries.iter();
         let is_named = |key: NodeId| self.nodes.text(key).is_ok_and(|text| text == name);
         entries
             .find(|(key, _)| is_named(*key))

@@ -5,12 +5,16 @@
 //! wrote the file decides (`_sklearn_version`), since it is what the model was fitted with.
 
 mod fields;
+mod file;
 mod forest;
 mod logistic;
 mod pipeline;
 mod scalers;
+#[cfg(test)]
+mod tests;
 mod tree;
 
+pub use file::{EstimatorFile, read_file};
 pub use forest::{Forest, TreeClassifier};
 pub use logistic::{Link, LogisticRegression};
 pub use pipeline::Step;
@@ -51,6 +55,9 @@ pub enum Model {
 /// Why a pickle is no estimator that can be run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SklearnError {
+    /// The audit says why.
+    #[error("the pickle cannot be read to its end")]
+    Unread,
     /// The pickle may be what it likes; it is just not for us.
     #[error("not an estimator we know: {found}{}", within(path))]
     Unknown {
@@ -79,11 +86,12 @@ fn within(path: &str) -> String {
 impl SklearnError {
     /// The same error, of an object that stands at `place` in another.
     fn within(mut self, place: impl Display) -> Self {
-        let (Self::Unknown { path, .. } | Self::Attribute { path, .. }) = &mut self;
-        *path = match path.is_empty() {
-            true => place.to_string(),
-            false => format!("{place}.{path}"),
-        };
+        if let Self::Unknown { path, .. } | Self::Attribute { path, .. } = &mut self {
+            *path = match path.is_empty() {
+                true => place.to_string(),
+                false => format!("{place}.{path}"),
+            };
+        }
         self
     }
 }
