@@ -4,6 +4,7 @@
 //! interpreted symbolically ([`pickle`]): a global is a name, a call is a node, nothing is looked up or executed.
 //! What they name is judged by [`audit`]. Tensor data stays where it is, and is streamed when it is hashed or used.
 
+pub mod audit;
 pub mod pickle;
 pub mod tensor;
 

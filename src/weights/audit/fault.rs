@@ -1,0 +1,199 @@
+//! What an audit finds, in the words that a user reads.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::weights::pickle::GlobalName;
+
+/// Why a pickle is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// A global that is known to do harm.
+    Dangerous {
+        global: GlobalName,
+        /// What it does: `runs programs`.
+        why: &'static str,
+    },
+    /// A global that is neither known to be needed nor known to do harm. The only fault that a user can lift.
+    Unknown { global: GlobalName },
+    /// A known global, used as no pickler uses it.
+    Misused {
+        global: GlobalName,
+        /// How it is used otherwise: `a text and "latin1" as its arguments`.
+        expected: &'static str,
+    },
+    /// A call of something that is no global but, say, the result of another call.
+    ComputedCall { found: &'static str },
+    /// An opcode that changes something that a pickler never changes with it.
+    Changed {
+        opcode: &'static str,
+        found: &'static str,
+    },
+    /// A state that sets an attribute which Python itself looks for, and calls.
+    Planted { attribute: String },
+    /// A state that cannot be known without running the calls that it comes from.
+    ComputedState,
+    /// A global named by a number that only the program knows.
+    Extension { code: i32 },
+    /// A reference to something outside the stream, where the format has none.
+    PersistentId,
+    /// Pickles in byte strings in pickles, or one after another, in such number that nobody needs.
+    Endless { what: &'static str },
+    /// A pickle that could not be read to its end, and so not audited to its end.
+    Unread { error: String },
+}
+
+impl Fault {
+    /// Its name in reports that programs read.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Dangerous { .. } => "dangerous_global",
+            Self::Unknown { .. } => "unknown_global",
+            Self::Misused { .. } => "misused_global",
+            Self::ComputedCall { .. } => "computed_call",
+            Self::Changed { .. } => "odd_change",
+            Self::Planted { .. } => "planted_attribute",
+            Self::ComputedState => "computed_state",
+            Self::Extension { .. } => "extension_code",
+            Self::PersistentId => "persistent_id",
+            Self::Endless { .. } => "endless",
+            Self::Unread { .. } => "unread",
+        }
+    }
+
+    /// The global it is about, if it is about one.
+    pub fn global(&self) -> Option<&GlobalName> {
+        match self {
+            Self::Dangerous { global, .. }
+            | Self::Unknown { global }
+            | Self::Misused { global, .. } => Some(global),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dangerous { global, why } => write!(
+                f,
+                "it names `{}`, which {why}, as soon as the file is unpickled; no weights need it, and it cannot be \
+                 allowed",
+                Shown(global)
+            ),
+            Self::Unknown { global } => {
+                let global = Shown(global);
+                write!(
+                    f,
+                    "it names `{global}`, which weights are not known to need: unpickling imports it, and may call it. \
+                     If it is your lab's own, add `allow_globals = [\"{global}\"]` to the model in the config, or \
+                     check a bundle that you received with `--allow-global {global}`"
+                )
+            }
+            Self::Misused { global, expected } => write!(
+                f,
+                "it uses `{}` as no pickler does, and it is harmless only as picklers use it: {expected}",
+                Shown(global)
+            ),
+            Self::ComputedCall { found } => write!(
+                f,
+                "it calls {found}: which function that is cannot be known without running the file"
+            ),
+            Self::Changed { opcode, found } => write!(
+                f,
+                "{opcode} changes {found}, as no pickler does: it could change what lives on after the file is read"
+            ),
+            Self::Planted { attribute } => write!(
+                f,
+                "a state sets the attribute `{}`, which Python looks for by itself and calls",
+                shortened(attribute)
+            ),
+            Self::ComputedState => f.write_str(
+                "the state of an object comes from a call: what it sets cannot be known without running the file",
+            ),
+            Self::Extension { code } => write!(
+                f,
+                "it names a global by the extension code {code}: only the program that loads it knows which that is"
+            ),
+            Self::PersistentId => f.write_str(
+                "it refers to something outside the file by a persistent id, which such files have none of",
+            ),
+            Self::Endless { what } => write!(f, "it has {what}, so it cannot be audited to its end"),
+            Self::Unread { error } => write!(
+                f,
+                "it is a pickle, but cannot be read to its end, and so not be audited to its end: {error}"
+            ),
+        }
+    }
+}
+
+/// A fault, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The member of the file, where it has members.
+    pub member: Option<String>,
+    /// For a pickle in a byte string of another one: where that byte string is, from the outermost pickle inwards.
+    pub within: Vec<u64>,
+    /// The offset of the opcode in its stream, in bytes.
+    pub offset: u64,
+    pub fault: Fault,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(member) = &self.member {
+            write!(f, "in `{}`, ", shortened(member))?;
+        }
+        for offset in &self.within {
+            write!(f, "in the pickle inside the value at byte {offset}, ")?;
+        }
+        write!(f, "at byte {}: {}", self.offset, self.fault)
+    }
+}
+
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Report<'a> {
+            kind: &'static str,
+            member: Option<&'a str>,
+            within: &'a [u64],
+            offset: u64,
+            global: Option<String>,
+            message: String,
+        }
+        Report {
+            kind: self.fault.kind(),
+            member: self.member.as_deref(),
+            within: &self.within,
+            offset: self.offset,
+            global: self.fault.global().map(ToString::to_string),
+            message: self.fault.to_string(),
+        }
+        .serialize(serializer)
+    }
+}
+
+/// A global's name, safe to print: a stream may put anything into it.
+struct Shown<'a>(&'a GlobalName);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shortened(&self.0.to_string()))
+    }
+}
+
+/// Without control characters, and not longer than a few lines.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}

@@ -1,0 +1,80 @@
+//! The arguments of `BUILD`: what an object is told to be.
+//!
+//! Without a `__setstate__`, `BUILD` sets attributes from a dict, or from a tuple of a dict and a dict of slots
+//! (CPython's `load_build`). An attribute that Python looks for on instances, `__setstate__` before all, is called by
+//! the next opcode.
+
+use std::collections::HashMap;
+
+use super::Kind;
+use super::fault::Fault;
+use super::policy::{self, Use};
+use crate::weights::pickle::{Node, NodeId, Pickle};
+
+/// Judges states; each once, however many objects share it.
+pub(super) struct States<'a> {
+    kind: Kind,
+    pickle: &'a Pickle,
+    known: HashMap<NodeId, Option<Fault>>,
+}
+
+impl<'a> States<'a> {
+    pub fn new(kind: Kind, pickle: &'a Pickle) -> Self {
+        Self {
+            kind,
+            pickle,
+            known: HashMap::new(),
+        }
+    }
+
+    /// What is wrong with this state.
+    pub fn fault(&mut self, state: NodeId) -> Option<Fault> {
+        if let Some(fault) = self.known.get(&state) {
+            return fault.clone();
+        }
+        let fault = match self.pickle.node(state) {
+            Node::Tuple(parts) if parts.len() == 2 => {
+                let mut parts = parts.iter();
+                parts.find_map(|&part| self.planted(part))
+            }
+            Node::Object { .. }
+            | Node::Global(_)
+            | Node::Persistent(_)
+            | Node::Raw(_)
+            | Node::Extension(_) => Some(Fault::ComputedState),
+            _ => self.planted(state),
+        };
+        self.known.insert(state, fault.clone());
+        fault
+    }
+
+    /// What a mapping sets that Python looks for by itself.
+    fn planted(&self, mapping: NodeId) -> Option<Fault> {
+        let entries = match self.pickle.node(mapping) {
+            Node::Dict(entries) => entries,
+            Node::Object {
+                callable,
+                args,
+                entries,
+                ..
+            } => {
+                // A mapping may be made with entries of its own.
+                let callable = self.pickle.global(*callable);
+                let how = callable.and_then(|global| policy::known(self.kind, global));
+                let bare = self.pickle.sequence(*args).is_some_and(<[_]>::is_empty);
+                if matches!(how, Some(Use::Mapping | Use::DefaultDict)) && !bare {
+                    return Some(Fault::ComputedState);
+                }
+                entries
+            }
+            _ => return None,
+        };
+        let mut keys = entries.iter().filter_map(|(key, _)| self.pickle.str(*key));
+        let attribute = keys.find(|key| is_looked_for(key))?.into();
+        Some(Fault::Planted { attribute })
+    }
+}
+
+fn is_looked_for(attribute: &str) -> bool {
+    attribute.len() > 4 && attribute.starts_with("__") && attribute.ends_with("__")
+}
