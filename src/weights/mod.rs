@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod pickle;
 pub mod tensor;
+pub mod torch;
 
 use std::io;
 
