@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+pub(in crate::weights) use digest::combine;
 pub use digest::{data_digest, tensor_digest};
 pub use distance::{Distance, distance};
 pub use reader::TensorReader;
