@@ -139,10 +139,16 @@ impl Blob {
 
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
+        Arc::<[u8]>::from(bytes).into()
+    }
+}
+
+impl From<Arc<[u8]>> for Blob {
+    fn from(bytes: Arc<[u8]>) -> Self {
         Self {
             size: bytes.len() as u64,
             start: 0,
-            bytes: Bytes::Memory(bytes.into()),
+            bytes: Bytes::Memory(bytes),
         }
     }
 }

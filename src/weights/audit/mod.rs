@@ -18,6 +18,8 @@ use std::io;
 pub use fault::{Fault, Finding};
 pub use nested::is_begun;
 
+use nested::Candidate;
+
 use super::pickle::{self, GlobalName, NoHost, Pickle, PickleError, PickleErrorKind};
 use crate::blob::Blob;
 
@@ -64,7 +66,7 @@ impl Audit {
     /// Judges an interpreted pickle, and the pickles in its byte strings.
     pub fn pickle(&mut self, kind: Kind, member: Option<&str>, pickle: &Pickle) {
         let mut pending = self.one(kind, member, &[], pickle);
-        while let Some((within, bytes)) = pending.pop() {
+        while let Some((within, candidate)) = pending.pop() {
             if within.len() > nested::DEPTH {
                 let fault = Fault::Endless {
                     what: "pickles in byte strings of pickles, many times over",
@@ -72,7 +74,7 @@ impl Audit {
                 self.find(member, &within, 0, fault);
                 continue;
             }
-            match nested::read(&bytes) {
+            match candidate.read() {
                 Some(Ok(pickle)) => pending.extend(self.one(kind, member, &within, &pickle)),
                 Some(Err(error)) => self.broken_within(kind, member, &within, &error),
                 None => {}
@@ -149,7 +151,7 @@ impl Audit {
         member: Option<&str>,
         within: &[u64],
         pickle: &Pickle,
-    ) -> Vec<(Vec<u64>, Vec<u8>)> {
+    ) -> Vec<(Vec<u64>, Candidate)> {
         let mut faults = self.globals_of(kind, &pickle.globals);
         faults.extend(calls::faults(kind, pickle));
         faults.sort_by_key(|(offset, _)| *offset);
@@ -158,9 +160,9 @@ impl Audit {
         for (offset, fault) in faults {
             self.find(member, within, offset, fault);
         }
-        let strings = nested::candidates(pickle);
-        strings
-            .map(|(offset, bytes)| ([within, &[offset]].concat(), bytes))
+        let candidates = nested::candidates(pickle);
+        candidates
+            .map(|inner| ([within, &[inner.offset]].concat(), inner))
             .collect()
     }
 
