@@ -155,6 +155,8 @@ fn architecture(
         let arguments: Map = network
             .arguments()
             .into_iter()
+            // What is none is not there.
+            .filter(|(_, value)| !value.is_null())
             .map(|(name, value)| (Key::from(name.as_str()), Value::from_json(&value)))
             .collect();
         let arguments = (!arguments.is_empty()).then_some(arguments);
@@ -219,9 +221,14 @@ impl Check<'_> {
 
     fn how_to_allow(&self, finding: &FindingFact, role: Role) -> String {
         match (&finding.allowable, role) {
-            (None, _) => "do not load this file, and ask whoever made it; save the weights alone, \
-                          with `torch.save(model.state_dict(), path)`"
-                .to_owned(),
+            (None, _) => match self.model.kind {
+                ModelKind::PiClassifier => {
+                    "do not load this file, and ask whoever made it".to_owned()
+                }
+                _ => "do not load this file, and ask whoever made it for the weights alone, as \
+                      `torch.save(model.state_dict(), path)` writes them"
+                    .to_owned(),
+            },
             (Some(global), Role::Producer) => format!(
                 "if it is your own code and you trust it: allow_globals = [\"{global}\"] in `{}`; better, save without it",
                 self.model.key
@@ -310,6 +317,14 @@ impl Check<'_> {
                     "packed as it is; nothing declares what it should be",
                 );
             }
+            // What the audit refuses is not packed, whatever it is.
+            (FactKind::Other { .. }, _) if self.problems.iter().any(Problem::is_error) => {}
+            (FactKind::Other { what }, Some(Declared::Estimator)) => {
+                self.warn(
+                    format!("it holds {what}, which is no classifier that is known here"),
+                    "packed, but cannot be checked or run",
+                );
+            }
             (FactKind::Other { what }, _) => {
                 self.warn(
                     format!("it holds {what}, not the tensors of a network"),
@@ -380,10 +395,12 @@ impl Check<'_> {
             return;
         }
         let kind = network.kind();
-        let help = differences.guess.as_ref().map(|guess| guess.help());
+        let guess = differences.guess.as_ref();
+        let label = guess.map_or("these weights".to_owned(), ToString::to_string);
+        let help = guess.map(|guess| guess.help());
         let problem = self.error(
             format!("the weights do not fit the declared {kind}\n{differences}"),
-            "these weights",
+            label,
         );
         if let Some(help) = help {
             problem.set_help(help);

@@ -227,7 +227,8 @@ fn unpickled(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weight
     let content = match file.content {
         Some(content) => match sklearn::read(&content.pickle, &content.arrays) {
             Ok(estimator) => Content::Estimator(Box::new(estimator)),
-            Err(error) => other(error.to_string()),
+            Err(sklearn::SklearnError::Unknown { found, path }) if path.is_empty() => other(found),
+            Err(error) => other(format!("an estimator that cannot be run ({error})")),
         },
         None => other("a pickle that cannot be read to its end".to_owned()),
     };

@@ -305,7 +305,7 @@ fn a_run_config_is_served_or_it_is_said_what_is_missing() {
 #[test]
 fn a_network_has_one_digest_in_every_container() {
     let rods = Path::new(RODS).join("models");
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/rods");
     let session = Session::rods();
     let digest = |session: &Session| {
         let lock = session.text("bundle.lock");
@@ -341,8 +341,8 @@ fn a_network_has_one_digest_in_every_container() {
 #[test]
 fn diff_says_what_a_change_of_bytes_means() {
     let session = Session::rods();
-    let legacy =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/bf_focus_v3_legacy.pth");
+    let legacy = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/weights/rods/bf_focus_v3_legacy.pth");
     session
         .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
         .ends(0);
