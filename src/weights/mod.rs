@@ -5,7 +5,9 @@
 //! What they name is judged by [`audit`]. Tensor data stays where it is, and is streamed when it is hashed or used.
 
 pub mod audit;
+pub mod npy;
 pub mod pickle;
+pub mod safetensors;
 pub mod tensor;
 pub mod torch;
 
