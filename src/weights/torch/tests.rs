@@ -1131,3 +1131,30 @@ fn what_pytorch_writes_beside_state_dicts_is_recognised() {
         digest(&found);
     }
 }
+
+/// The file is sparse: only Linux makes such without a word.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_more_than_4_gib_is_read() {
+    use std::os::unix::fs::FileExt;
+    let parts = include_bytes!("../../../tests/fixtures/weights/larger_than_4gib.parts");
+    let mut parts = parts.as_slice();
+    let number = |from: &mut &[u8]| {
+        let (head, rest) = from.split_first_chunk().unwrap();
+        *from = rest;
+        u64::from_le_bytes(*head)
+    };
+    let file = tempfile::tempfile().unwrap();
+    let size = number(&mut parts);
+    file.set_len(size).unwrap();
+    while !parts.is_empty() {
+        let (offset, length) = (number(&mut parts), number(&mut parts));
+        let (part, rest) = parts.split_at(length as usize);
+        file.write_all_at(part, offset).unwrap();
+        parts = rest;
+    }
+    let blob = Blob::of_file(std::sync::Arc::new(file), 0..size);
+    let found = open(&blob).unwrap();
+    let (all, _) = tensors(&found);
+    assert_eq!((all[0].size(), all[1].size()), (9 << 29, 12));
+}
