@@ -46,7 +46,7 @@ pub enum FactKind {
     /// Something that is recognised and cannot be run here.
     Other { what: String },
     /// Nothing that any loader would open.
-    None { why: String },
+    None,
 }
 
 /// What an ONNX model says of itself.
@@ -230,7 +230,7 @@ fn kind(weights: &Weights) -> FactKind {
             classes: estimator.classes().map(|classes| classes.len() as u64),
         }),
         Content::Other { what } => FactKind::Other { what: what.clone() },
-        Content::None { why } => FactKind::None { why: why.clone() },
+        Content::None => FactKind::None,
     }
 }
 

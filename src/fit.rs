@@ -170,6 +170,9 @@ fn architecture(
     (name, None)
 }
 
+const NO_WEIGHTS: &str =
+    "it holds no weights: it is no checkpoint, no safetensors or ONNX file, and no pickle";
+
 struct Check<'a> {
     config: &'a Config,
     model: &'a Model,
@@ -304,17 +307,14 @@ impl Check<'_> {
     fn content(&mut self, declared: Option<Declared>, network: Option<&Network>) {
         let facts = self.facts;
         match (&facts.kind, declared) {
-            (FactKind::None { why }, Some(declared)) => {
-                self.error(
-                    format!("it holds no weights: {why}"),
-                    format!("expected a {declared}"),
-                )
-                .set_help("`--no-check` packs it all the same");
+            (FactKind::None, Some(declared)) => {
+                self.error(NO_WEIGHTS.to_owned(), format!("expected a {declared}"))
+                    .set_help("name the file of the weights; `--no-check` packs this one all the same");
             }
-            (FactKind::None { why }, None) => {
+            (FactKind::None, None) => {
                 self.warn(
-                    format!("it holds no weights: {why}"),
-                    "packed as it is; nothing declares what it should be",
+                    NO_WEIGHTS.to_owned(),
+                    "packed as it is: nothing declares what it should be",
                 );
             }
             // What the audit refuses is not packed, whatever it is.

@@ -70,7 +70,8 @@ fn models(text: &mut String, report: &Report, in_depth: bool, printer: &Printer)
     table.align_right(4);
     let lines = table.render(|title| printer.styled(BOLD, title));
     let keys = report.models.iter().map(|model| model.key.as_str());
-    let indent = widest(keys.chain(["MODEL", "tracker"])) + 2;
+    let tracker = report.tracker.iter().map(|_| "tracker");
+    let indent = widest(keys.chain(["MODEL"]).chain(tracker)) + 2;
     let mut lines = lines.lines();
     let _ = writeln!(text, "{}", lines.next().unwrap_or_default());
     for (index, line) in lines.enumerate() {

@@ -78,9 +78,7 @@ pub enum Content {
         what: String,
     },
     /// Nothing that a loader would begin to unpickle.
-    None {
-        why: String,
-    },
+    None,
 }
 
 impl Weights {
@@ -143,7 +141,7 @@ impl Weights {
             }
             Content::Onnx(model) => Some(model.parameters()),
             Content::Estimator(estimator) => Some(estimator.parameters()),
-            Content::Other { .. } | Content::None { .. } => None,
+            Content::Other { .. } | Content::None => None,
         }
     }
 }
@@ -160,22 +158,24 @@ pub fn read(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights
     let size = blob.size().min(head.len() as u64) as usize;
     let head = head.get_mut(..size).unwrap_or_default();
     blob.read_exact_at(head, 0)?;
+    let mut audit = Audit::default();
     let (format, content) = if onnx::looks_like(head) {
         (Format::Onnx, Content::Onnx(Box::new(onnx::read(blob)?)))
-    } else if safetensors::looks_like(head, blob.size()) {
+    } else if safetensors::begins(head) {
         (
             Format::Safetensors,
             Content::Tensors(safetensors::read(blob)?),
         )
-    } else if npy::looks_like(head) {
-        npy::read(blob)?;
+    } else if head.starts_with(npy::MAGIC) {
+        if let npy::Npy::Objects(found) = npy::read(blob)? {
+            audit = found;
+        }
         let what = "a single array".to_owned();
         (Format::Npy, Content::Other { what })
     } else {
         return unpickled(blob, path, progress);
     };
     // A loader that goes by the extension would take these bytes for a pickle.
-    let mut audit = Audit::default();
     audit.hidden(Kind::Torch, None, blob)?;
     Ok(Weights {
         format,
@@ -212,12 +212,10 @@ fn unpickled(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weight
     let file = match joblib::read(blob, path, progress) {
         Ok(file) => file,
         // Nothing would begin to unpickle it.
-        Err(error @ WeightsError::Malformed { .. }) => {
+        Err(WeightsError::Malformed { .. }) => {
             return Ok(Weights {
                 format: Format::Unknown,
-                content: Content::None {
-                    why: error.to_string(),
-                },
+                content: Content::None,
                 audit: Audit::default(),
             });
         }
