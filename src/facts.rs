@@ -43,7 +43,9 @@ pub enum FactKind {
     Onnx(OnnxFacts),
     /// A fitted scikit-learn estimator.
     Estimator(EstimatorFacts),
-    /// Something that is recognised and cannot be run here.
+    /// A network with its code, which cannot be run here.
+    Program { what: String },
+    /// Something else that is recognised.
     Other { what: String },
     /// Nothing that any loader would open.
     None,
@@ -229,6 +231,7 @@ fn kind(weights: &Weights) -> FactKind {
             feature_names: estimator.feature_names.clone(),
             classes: estimator.classes().map(|classes| classes.len() as u64),
         }),
+        Content::Program { what } => FactKind::Program { what: what.clone() },
         Content::Other { what } => FactKind::Other { what: what.clone() },
         Content::None => FactKind::None,
     }

@@ -309,7 +309,9 @@ impl Check<'_> {
         match (&facts.kind, declared) {
             (FactKind::None, Some(declared)) => {
                 self.error(NO_WEIGHTS.to_owned(), format!("expected a {declared}"))
-                    .set_help("name the file of the weights; `--no-check` packs this one all the same");
+                    .set_help(
+                        "name the file of the weights; `--no-check` packs this one all the same",
+                    );
             }
             (FactKind::None, None) => {
                 self.warn(
@@ -318,20 +320,29 @@ impl Check<'_> {
                 );
             }
             // What the audit refuses is not packed, whatever it is.
-            (FactKind::Other { .. }, _) if self.problems.iter().any(Problem::is_error) => {}
-            (FactKind::Other { what }, Some(Declared::Estimator)) => {
-                self.warn(
-                    format!("it holds {what}, which is no classifier that is known here"),
-                    "packed, but cannot be checked or run",
-                );
-            }
-            (FactKind::Other { what }, _) => {
+            (FactKind::Other { .. } | FactKind::Program { .. }, _)
+                if self.problems.iter().any(Problem::is_error) => {}
+            (FactKind::Program { what }, _) => {
                 self.warn(
                     format!("it holds {what}, not the tensors of a network"),
                     "packed, but cannot be checked or run",
                 )
                 .set_help("save the weights alone: torch.save(model.state_dict(), path)");
             }
+            (FactKind::Other { what }, Some(Declared::Network(kind))) => {
+                self.error(
+                    format!("it holds {what}"),
+                    format!("expected the tensors of a {kind}"),
+                )
+                .set_help("save the weights alone: torch.save(model.state_dict(), path)");
+            }
+            (FactKind::Other { what }, Some(Declared::Estimator)) => {
+                self.warn(
+                    format!("it holds {what}, which is no classifier that is known here"),
+                    "packed, but cannot be checked or run",
+                );
+            }
+            (FactKind::Other { .. }, None) => {}
             (FactKind::Tensors { wrapper }, Some(Declared::Network(kind))) => {
                 self.wrapper(kind, wrapper.as_deref());
                 if let Some(network) = network {

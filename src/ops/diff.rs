@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::archive::{Archive, BundlePath};
 use crate::inspect::{InspectError, Inspected, inspect};
-use crate::lockfile::{Change, LockedModel};
+use crate::lockfile::{Change, LockedFacts, LockedModel, Lockfile};
 use crate::progress::{Phase, Progress};
 use crate::weights;
 use crate::weights::tensor::{self, Distance};
@@ -72,7 +72,8 @@ impl Report {
 /// # Errors
 /// Fails if one cannot be read, or is neither.
 pub fn diff(old: &Path, new: &Path, progress: &dyn Progress) -> Result<Report, InspectError> {
-    let (a, b) = (inspect(old, progress)?, inspect(new, progress)?);
+    let (mut a, mut b) = (inspect(old, progress)?, inspect(new, progress)?);
+    keep_common_facts(&mut a.lock, &mut b.lock);
     let changes = a.lock.changes(&b.lock).into_iter();
     // A ZIP does not know the paths that its files came from, and what the lock inside leaves out is no difference.
     let both_locks = a.archive.is_none() && b.archive.is_none();
@@ -93,6 +94,20 @@ pub fn diff(old: &Path, new: &Path, progress: &dyn Progress) -> Result<Report, I
         }
     }
     Ok(report)
+}
+
+/// Forgets what only one of the locks knows of a model's weights: those of foreign bundles know nothing of them.
+fn keep_common_facts(a: &mut Lockfile, b: &mut Lockfile) {
+    for (key, model) in &mut a.models {
+        let Some(other) = b.models.get_mut(key) else {
+            continue;
+        };
+        let none = LockedFacts::default();
+        if model.facts == none || other.facts == none {
+            model.facts = none.clone();
+            other.facts = none;
+        }
+    }
 }
 
 type Side<'a> = (&'a Inspected, &'a LockedModel);

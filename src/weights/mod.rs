@@ -73,7 +73,11 @@ pub enum Content {
     Tensors(Vec<Tensor>),
     Onnx(Box<onnx::Model>),
     Estimator(Box<sklearn::Estimator>),
-    /// Something that is recognised and cannot be run here, with its article: `a TorchScript program`.
+    /// A network with its code, which cannot be run here, with its article: `a TorchScript program`.
+    Program {
+        what: String,
+    },
+    /// Something else that is recognised, with its article: `a list`.
     Other {
         what: String,
     },
@@ -141,7 +145,7 @@ impl Weights {
             }
             Content::Onnx(model) => Some(model.parameters()),
             Content::Estimator(estimator) => Some(estimator.parameters()),
-            Content::Other { .. } | Content::None => None,
+            Content::Program { .. } | Content::Other { .. } | Content::None => None,
         }
     }
 }
@@ -164,7 +168,7 @@ pub fn read(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights
     } else if safetensors::begins(head) {
         (
             Format::Safetensors,
-            Content::Tensors(safetensors::read(blob)?),
+            Content::Tensors(safetensors::read(blob)?.tensors),
         )
     } else if head.starts_with(npy::MAGIC) {
         if let npy::Npy::Objects(found) = npy::read(blob)? {
@@ -193,10 +197,10 @@ fn checkpoint(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weigh
     let (layout, audit) = (checkpoint.layout, std::mem::take(&mut checkpoint.audit));
     let content = match &checkpoint.content {
         torch::Content::Tensors { .. } => Content::Checkpoint(Box::new(checkpoint)),
-        torch::Content::TorchScript => Content::Other {
+        torch::Content::TorchScript => Content::Program {
             what: "a TorchScript program".to_owned(),
         },
-        torch::Content::Module { class } => Content::Other {
+        torch::Content::Module { class } => Content::Program {
             what: format!("a whole pickled module, a `{class}`"),
         },
         torch::Content::Other { what } => Content::Other { what: what.clone() },

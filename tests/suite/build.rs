@@ -126,8 +126,8 @@ fn explain_and_dry_run_name_every_reason() {
     let pi = session.read("models/pi_model_20251218.pkl");
     session.write("models/pi_model_20251218.pkl", &pi);
     fs::copy(
-        session.path("models/oof_detector_rfdetr.pth"),
-        session.path("models/sc_segmenter.pth"),
+        session.path("models/bf_focus_v3.pth"),
+        session.path("models/fl_focus_v3.pth"),
     )
     .unwrap();
     session.edit(
