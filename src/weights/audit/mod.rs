@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 
 pub use fault::{Fault, Finding};
+pub use nested::is_begun;
 
 use self::fault::Faults;
 use self::nested::Candidate;
@@ -84,6 +85,18 @@ impl Audit {
     /// Judges what a pickle named before it turned out that it cannot be read to its end.
     pub fn broken(&mut self, kind: Kind, member: Option<&str>, error: &PickleError) {
         self.broken_within(kind, member, &[], error);
+    }
+
+    /// Judges names alone, where it does not matter what is done with them.
+    pub fn named(&mut self, kind: Kind, member: Option<&str>, globals: &[pickle::GlobalUse]) {
+        for (offset, fault) in self.globals_of(kind, globals) {
+            self.find(member, &[], offset, fault);
+        }
+    }
+
+    /// Adds what the reader of a format found itself.
+    pub fn fault(&mut self, member: Option<&str>, offset: u64, fault: Fault) {
+        self.find(member, &[], offset, fault);
     }
 
     /// Judges bytes that their format does not say to be pickles, if some program would start to unpickle them, and

@@ -73,7 +73,7 @@ fn names_danger(error: &PickleError) -> bool {
 }
 
 /// Whether a program that unpickles this would have got as far as an import before it stops.
-pub(super) fn is_begun(error: &PickleError) -> bool {
+pub fn is_begun(error: &PickleError) -> bool {
     !error.kind.stops_python()
         || error
             .globals
