@@ -88,10 +88,10 @@ impl Audit {
     }
 
     /// Judges names alone, where it does not matter what is done with them.
-    pub fn named(&mut self, kind: Kind, member: Option<&str>, globals: &[pickle::GlobalUse]) {
-        for (offset, fault) in self.globals_of(kind, globals) {
-            self.find(member, &[], offset, fault);
-        }
+    pub fn named(&mut self, kind: Kind, member: Option<&str>, globals: &[GlobalUse]) {
+        let mut faults = Faults::default();
+        self.globals_of(kind, globals, &mut faults);
+        self.find_all(member, &[], faults);
     }
 
     /// Adds what the reader of a format found itself.
