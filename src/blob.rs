@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::digest::{Contents, hash_range, open_regular, read_exact_at};
+use crate::digest::{Contents, Digest, digest_range, hash_range, open_regular, read_exact_at};
 use crate::progress::Progress;
 
 /// A run of bytes that does not change while it is held; cheap to clone and to slice.
@@ -63,6 +63,9 @@ impl Blob {
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if it is shorter.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if buffer.is_empty() {
+            return Ok(());
+        }
         let end = offset.checked_add(buffer.len() as u64);
         if end.is_none_or(|end| end > self.size) {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -115,14 +118,37 @@ impl Blob {
             }
         }
     }
+
+    /// Its digest alone, over all cores; `path` is only what `progress` is told.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read, or the user asked to stop.
+    pub fn digest(&self, path: &Path, progress: &dyn Progress) -> io::Result<Digest> {
+        match &self.bytes {
+            Bytes::File(file) => {
+                digest_range(file, self.start..self.start + self.size, path, progress)
+            }
+            Bytes::Memory(bytes) => {
+                progress.advance(path, self.size);
+                let start = self.start as usize;
+                Ok(Digest::of(&bytes[start..start + self.size as usize]))
+            }
+        }
+    }
 }
 
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
+        Arc::<[u8]>::from(bytes).into()
+    }
+}
+
+impl From<Arc<[u8]>> for Blob {
+    fn from(bytes: Arc<[u8]>) -> Self {
         Self {
             size: bytes.len() as u64,
             start: 0,
-            bytes: Bytes::Memory(bytes.into()),
+            bytes: Bytes::Memory(bytes),
         }
     }
 }
@@ -201,7 +227,7 @@ mod tests {
     #[test]
     fn a_blob_reads_the_same_from_memory_and_from_a_file() {
         let bytes: Vec<u8> = (0..IN_MEMORY as u64 + 3000)
-            .map(|i| (i * 7 >> 3) as u8)
+            .map(|i| ((i * 7) >> 3) as u8)
             .collect();
         let memory = Blob::from(bytes.clone());
         let mut spill = Spill::default();
@@ -222,6 +248,8 @@ mod tests {
             assert_eq!(read, wanted);
             let found = part.contents(Path::new("x"), &crate::progress::Silent);
             assert_eq!(found.unwrap(), Contents::of(wanted));
+            let digest = part.digest(Path::new("x"), &crate::progress::Silent);
+            assert_eq!(digest.unwrap(), Contents::of(wanted).blake3);
             assert!(part.slice(0..part.size() + 1).is_none());
             let past = part.read_exact_at(&mut [0; 2], part.size() - 1);
             assert_eq!(past.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);

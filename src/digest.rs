@@ -65,12 +65,72 @@ pub fn hash_range(
 ) -> io::Result<Contents> {
     let size = range.end - range.start;
     if size <= SLICE {
-        let mut bytes = vec![0; size as usize];
-        read_exact_at(file, &mut bytes, range.start)?;
-        progress.advance(path, size);
+        let bytes = one_slice(file, range, path, progress)?;
         return Ok(Contents::of(&bytes));
     }
-    let slices: Vec<Slice> = (0..size.div_ceil(SLICE))
+    let slices = in_slices(file, range, path, progress, |bytes, offset| {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(bytes);
+        (subtree(bytes, offset), crc)
+    })?;
+    let mut crc = crc32fast::Hasher::new();
+    let mut subtrees = Vec::with_capacity(slices.len());
+    for (subtree, part) in slices {
+        crc.combine(&part);
+        subtrees.push(subtree);
+    }
+    Ok(Contents {
+        size,
+        crc32: Crc32(crc.finalize()),
+        blake3: root(&subtrees, size),
+    })
+}
+
+/// The digest alone of the bytes `range` of `file`, over all cores.
+///
+/// `path` is only what `progress` is told.
+///
+/// # Errors
+/// As [`hash_range`].
+pub fn digest_range(
+    file: &File,
+    range: Range<u64>,
+    path: &Path,
+    progress: &dyn Progress,
+) -> io::Result<Digest> {
+    let size = range.end - range.start;
+    if size <= SLICE {
+        let bytes = one_slice(file, range, path, progress)?;
+        return Ok(Digest::of(&bytes));
+    }
+    let subtrees = in_slices(file, range, path, progress, subtree)?;
+    Ok(root(&subtrees, size))
+}
+
+/// Reads a range that is no longer than a slice.
+fn one_slice(
+    file: &File,
+    range: Range<u64>,
+    path: &Path,
+    progress: &dyn Progress,
+) -> io::Result<Vec<u8>> {
+    check_interrupt(progress)?;
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    read_exact_at(file, &mut bytes, range.start)?;
+    progress.advance(path, bytes.len() as u64);
+    Ok(bytes)
+}
+
+/// What `hash` makes of every slice of a range and of the slice's place in it, over all cores.
+fn in_slices<T: Send>(
+    file: &File,
+    range: Range<u64>,
+    path: &Path,
+    progress: &dyn Progress,
+    hash: impl Fn(&[u8], u64) -> T + Sync + Send,
+) -> io::Result<Vec<T>> {
+    let size = range.end - range.start;
+    (0..size.div_ceil(SLICE))
         .into_par_iter()
         .map_init(
             || vec![0; SLICE as usize],
@@ -80,55 +140,36 @@ pub fn hash_range(
                 let bytes = &mut buffer[..SLICE.min(size - offset) as usize];
                 read_exact_at(file, bytes, range.start + offset)?;
                 progress.advance(path, bytes.len() as u64);
-                Ok(Slice::hash(bytes, offset))
+                Ok(hash(bytes, offset))
             },
         )
-        .collect::<io::Result<_>>()?;
-    Ok(merge(&slices, size))
+        .collect()
 }
 
-/// One slice's share of the digests.
-struct Slice {
-    subtree: ChainingValue,
-    crc: crc32fast::Hasher,
+/// The subtree of BLAKE3's tree over a slice at `offset`.
+fn subtree(bytes: &[u8], offset: u64) -> ChainingValue {
+    blake3::Hasher::new()
+        .set_input_offset(offset)
+        .update(bytes)
+        .finalize_non_root()
 }
 
-impl Slice {
-    fn hash(bytes: &[u8], offset: u64) -> Self {
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(bytes);
-        let subtree = blake3::Hasher::new()
-            .set_input_offset(offset)
-            .update(bytes)
-            .finalize_non_root();
-        Self { subtree, crc }
-    }
-}
-
-/// Merges the slices of `size` bytes, of which there are at least two.
-fn merge(slices: &[Slice], size: u64) -> Contents {
-    fn halves(slices: &[Slice], size: u64) -> (ChainingValue, ChainingValue) {
+/// Merges the subtrees of the slices of `size` bytes, of which there are at least two.
+fn root(subtrees: &[ChainingValue], size: u64) -> Digest {
+    fn halves(subtrees: &[ChainingValue], size: u64) -> (ChainingValue, ChainingValue) {
         let left = hazmat::left_subtree_len(size);
-        let (a, b) = slices.split_at((left / SLICE) as usize);
-        (subtree(a, left), subtree(b, size - left))
+        let (a, b) = subtrees.split_at((left / SLICE) as usize);
+        (merged(a, left), merged(b, size - left))
     }
-    fn subtree(slices: &[Slice], size: u64) -> ChainingValue {
-        if let [slice] = slices {
-            return slice.subtree;
+    fn merged(subtrees: &[ChainingValue], size: u64) -> ChainingValue {
+        if let [subtree] = subtrees {
+            return *subtree;
         }
-        let (left, right) = halves(slices, size);
+        let (left, right) = halves(subtrees, size);
         hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash)
     }
-    let (left, right) = halves(slices, size);
-    let mut crc = crc32fast::Hasher::new();
-    for slice in slices {
-        crc.combine(&slice.crc);
-    }
-    Contents {
-        size,
-        crc32: Crc32(crc.finalize()),
-        blake3: Digest(hazmat::merge_subtrees_root(&left, &right, Mode::Hash).into()),
-    }
+    let (left, right) = halves(subtrees, size);
+    Digest(hazmat::merge_subtrees_root(&left, &right, Mode::Hash).into())
 }
 
 /// Opens a regular file for reading. Anything else (a pipe, a device) could keep its reader waiting for ever.
@@ -262,6 +303,11 @@ impl Digest {
         Self(blake3::hash(bytes).into())
     }
 
+    /// Its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The digest of what `hasher` has been fed.
     pub fn finish(hasher: &blake3::Hasher) -> Self {
         Self(hasher.finalize().into())
@@ -297,6 +343,8 @@ mod tests {
             file.write_all(&bytes).unwrap();
             let found = hash_range(&file, start..start + size, Path::new("x"), &Silent).unwrap();
             prop_assert_eq!(found, Contents::of(&bytes[start as usize..]));
+            let digest = digest_range(&file, start..start + size, Path::new("x"), &Silent).unwrap();
+            prop_assert_eq!(digest, found.blake3);
         }
     }
 

@@ -38,7 +38,7 @@ pub fn content_difference(
 
 fn wrong_crc(path: &BundlePath, expected: Crc32, found: Crc32) -> Difference {
     let error = ReadError::Crc {
-        entry: path.clone(),
+        entry: path.to_string(),
         expected,
         found,
     };

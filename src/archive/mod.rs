@@ -21,7 +21,9 @@ mod write;
 
 pub use difference::Difference;
 pub use layout::{Layout, LayoutError, Placed};
-pub use path::{BadName, BundlePath, Collision, CollisionKind, NameFault, collisions};
+pub use path::{
+    BadName, BundlePath, Collision, CollisionKind, EntryName, MemberName, NameFault, collisions,
+};
 pub use pipeline::sha256_file;
 pub use problem::{Problem, Record};
 pub use read::{Archive, ArchiveEntry, Inflated, Method, OpenError, ReadError};

@@ -115,6 +115,54 @@ pub enum NameFault {
     Unmarked,
 }
 
+/// What an archive's entries may be called, as a type of names that obey the rule.
+pub trait EntryName: Clone + fmt::Display + fmt::Debug {
+    /// Takes a name, without the slash at a folder's end.
+    ///
+    /// # Errors
+    /// Fails with the rule that the name breaks.
+    fn checked(name: &str) -> Result<Self, NameFault>;
+
+    /// The name as the archive holds it.
+    fn as_str(&self) -> &str;
+}
+
+impl EntryName for BundlePath {
+    fn checked(name: &str) -> Result<Self, NameFault> {
+        Self::new(name).map_err(|bad| bad.reason)
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of a member of an archive that is read in place and never unpacked, such as a PyTorch checkpoint, whose
+/// folder is called like the file that was saved: any text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberName(String);
+
+impl EntryName for MemberName {
+    fn checked(name: &str) -> Result<Self, NameFault> {
+        match name {
+            "" => Err(NameFault::Empty),
+            _ if name.len() > LONGEST_NAME => Err(NameFault::TooLong),
+            _ if name.contains('\0') => Err(NameFault::Nul),
+            _ => Ok(Self(name.to_owned())),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MemberName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 fn fault_of(name: &str) -> Option<NameFault> {
     let holds = |wanted: char| name.contains(wanted);
     Some(match name {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::format::{DEFLATED, STORED};
+use super::path::{EntryName, MemberName};
 use super::problem::Problem;
 use super::scan::{Scanned, scan};
 use super::write::Hashes;
@@ -15,19 +16,19 @@ use crate::blob::{Blob, Spill};
 use crate::digest::{Contents, Crc32};
 use crate::progress::{Progress, check_interrupt};
 
-/// An open archive in unambiguous form.
+/// An open archive in unambiguous form, whose entries are called as `N` allows.
 #[derive(Debug)]
-pub struct Archive {
+pub struct Archive<N = BundlePath> {
     path: PathBuf,
     blob: Blob,
-    entries: Vec<ArchiveEntry>,
+    entries: Vec<ArchiveEntry<N>>,
 }
 
 /// What the central directory says of an entry, checked against its local header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArchiveEntry {
+pub struct ArchiveEntry<N = BundlePath> {
     /// The name; a folder's stands here without its slash.
-    pub path: BundlePath,
+    pub path: N,
     pub is_directory: bool,
     pub method: Method,
     /// The size of the data in the archive.
@@ -88,13 +89,10 @@ pub enum ReadError {
     #[error("cannot read {path}: {source}", path = path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("cannot write what {entry} holds: {source}")]
-    Write {
-        entry: BundlePath,
-        source: io::Error,
-    },
+    Write { entry: String, source: io::Error },
     #[error("{entry} has {}; at most {} are taken here", Bytes(*found), Bytes(*limit))]
     TooLarge {
-        entry: BundlePath,
+        entry: String,
         limit: u64,
         found: u64,
     },
@@ -102,21 +100,18 @@ pub enum ReadError {
         "{entry} is damaged: its CRC-32 should be {expected}, its bytes give {found}; copy or download the archive again"
     )]
     Crc {
-        entry: BundlePath,
+        entry: String,
         expected: Crc32,
         found: Crc32,
     },
     #[error("{entry} is damaged: it should inflate to {}, but inflates to {found}", Bytes(*expected))]
     Size {
-        entry: BundlePath,
+        entry: String,
         expected: u64,
         found: Inflated,
     },
     #[error("{entry} is damaged: its deflated data {reason}")]
-    Deflate {
-        entry: BundlePath,
-        reason: &'static str,
-    },
+    Deflate { entry: String, reason: &'static str },
 }
 
 /// How much data turned out to be there.
@@ -144,7 +139,7 @@ impl ReadError {
 }
 
 impl Archive {
-    /// Opens an archive and checks its form: everything but the entries' own bytes.
+    /// Opens a bundle's archive and checks its form: everything but the entries' own bytes.
     ///
     /// # Errors
     /// Fails if the file cannot be read, or with every reason to refuse it.
@@ -162,11 +157,37 @@ impl Archive {
     /// # Errors
     /// As [`Archive::open`].
     pub fn of_blob(path: &Path, blob: Blob) -> Result<Self, OpenError> {
+        Self::scanned(path, blob)
+    }
+
+    /// A reader of single entries of an archive that was not taken as a whole, for a diagnosis.
+    pub(super) fn damaged(path: &Path, blob: Blob) -> Self {
+        Self {
+            path: path.to_owned(),
+            blob,
+            entries: Vec::new(),
+        }
+    }
+}
+
+impl Archive<MemberName> {
+    /// Opens an archive that is read in place and never unpacked, whose entries may be called anything; they must differ
+    /// by more than case all the same (PyTorch's reader finds them whatever their case).
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn in_place(path: &Path, blob: Blob) -> Result<Self, OpenError> {
+        Self::scanned(path, blob)
+    }
+}
+
+impl<N: EntryName> Archive<N> {
+    fn scanned(path: &Path, blob: Blob) -> Result<Self, OpenError> {
         let scan = scan(&blob).map_err(|source| OpenError::Io {
             path: path.to_owned(),
             source,
         })?;
-        let entries: Option<Vec<ArchiveEntry>> =
+        let entries: Option<Vec<ArchiveEntry<N>>> =
             scan.entries.iter().map(ArchiveEntry::of).collect();
         match entries {
             Some(entries) if scan.problems.is_empty() => Ok(Self {
@@ -181,15 +202,6 @@ impl Archive {
         }
     }
 
-    /// A reader of single entries of an archive that was not taken as a whole, for a diagnosis.
-    pub(super) fn damaged(path: &Path, blob: Blob) -> Self {
-        Self {
-            path: path.to_owned(),
-            blob,
-            entries: Vec::new(),
-        }
-    }
-
     /// Where the archive is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -201,12 +213,12 @@ impl Archive {
     }
 
     /// The entries, in the order of the central directory.
-    pub fn entries(&self) -> &[ArchiveEntry] {
+    pub fn entries(&self) -> &[ArchiveEntry<N>] {
         &self.entries
     }
 
     /// The file of that name.
-    pub fn entry(&self, name: &str) -> Option<&ArchiveEntry> {
+    pub fn entry(&self, name: &str) -> Option<&ArchiveEntry<N>> {
         self.entries
             .iter()
             .find(|entry| !entry.is_directory && entry.path.as_str() == name)
@@ -216,10 +228,10 @@ impl Archive {
     ///
     /// # Errors
     /// Fails if the entry is larger, damaged, or cannot be read.
-    pub fn read(&self, entry: &ArchiveEntry, limit: u64) -> Result<Vec<u8>, ReadError> {
+    pub fn read(&self, entry: &ArchiveEntry<N>, limit: u64) -> Result<Vec<u8>, ReadError> {
         if entry.size > limit {
             return Err(ReadError::TooLarge {
-                entry: entry.path.clone(),
+                entry: entry.path.to_string(),
                 limit,
                 found: entry.size,
             });
@@ -241,7 +253,7 @@ impl Archive {
     /// Fails if the entry is damaged, `out` takes no more, or the user asked to stop. `out` has then part of it.
     pub fn copy_to(
         &self,
-        entry: &ArchiveEntry,
+        entry: &ArchiveEntry<N>,
         out: &mut dyn Write,
         progress: &dyn Progress,
     ) -> Result<Contents, ReadError> {
@@ -249,7 +261,7 @@ impl Archive {
         let mut sink = |bytes: &[u8]| {
             hashes.update(bytes);
             out.write_all(bytes).map_err(|source| ReadError::Write {
-                entry: entry.path.clone(),
+                entry: entry.path.to_string(),
                 source,
             })
         };
@@ -266,7 +278,7 @@ impl Archive {
     /// Fails if the entry is damaged or cannot be read, or the user asked to stop.
     pub fn contents(
         &self,
-        entry: &ArchiveEntry,
+        entry: &ArchiveEntry<N>,
         progress: &dyn Progress,
     ) -> Result<Contents, ReadError> {
         match entry.method {
@@ -278,7 +290,7 @@ impl Archive {
     /// Hashes an entry's data as it lies in the file.
     pub(super) fn hash(
         &self,
-        entry: &ArchiveEntry,
+        entry: &ArchiveEntry<N>,
         progress: &dyn Progress,
     ) -> Result<Contents, ReadError> {
         self.data(entry)
@@ -287,7 +299,7 @@ impl Archive {
     }
 
     /// An entry's data as it lies in the file.
-    fn data(&self, entry: &ArchiveEntry) -> io::Result<Blob> {
+    fn data(&self, entry: &ArchiveEntry<N>) -> io::Result<Blob> {
         let data = self.blob.slice(entry.data.clone());
         data.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
@@ -297,7 +309,11 @@ impl Archive {
     ///
     /// # Errors
     /// Fails if the entry is damaged or cannot be read, or the user asked to stop.
-    pub fn blob(&self, entry: &ArchiveEntry, progress: &dyn Progress) -> Result<Blob, ReadError> {
+    pub fn blob(
+        &self,
+        entry: &ArchiveEntry<N>,
+        progress: &dyn Progress,
+    ) -> Result<Blob, ReadError> {
         if entry.method == Method::Stored {
             return self.data(entry).map_err(|source| self.unreadable(source));
         }
@@ -309,7 +325,7 @@ impl Archive {
     /// Reads an entry's data piece by piece.
     fn pieces(
         &self,
-        entry: &ArchiveEntry,
+        entry: &ArchiveEntry<N>,
         progress: &dyn Progress,
         take: &mut dyn FnMut(&[u8]) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
@@ -332,16 +348,16 @@ impl Archive {
     /// Inflates an entry's data, which must be one deflate stream of the claimed size and nothing else.
     fn inflate(
         &self,
-        entry: &ArchiveEntry,
+        entry: &ArchiveEntry<N>,
         progress: &dyn Progress,
         take: &mut dyn FnMut(&[u8]) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         let damaged = |reason| ReadError::Deflate {
-            entry: entry.path.clone(),
+            entry: entry.path.to_string(),
             reason,
         };
         let wrong_size = |found| ReadError::Size {
-            entry: entry.path.clone(),
+            entry: entry.path.to_string(),
             expected: entry.size,
             found,
         };
@@ -404,20 +420,23 @@ impl Archive {
 /// Bytes read, and inflated, at a time.
 const PIECE: usize = 256 << 10;
 
-fn check_crc(entry: &ArchiveEntry, found: Contents) -> Result<Contents, ReadError> {
+fn check_crc<N: EntryName>(
+    entry: &ArchiveEntry<N>,
+    found: Contents,
+) -> Result<Contents, ReadError> {
     if found.crc32 == entry.crc32 {
         return Ok(found);
     }
     Err(ReadError::Crc {
-        entry: entry.path.clone(),
+        entry: entry.path.to_string(),
         expected: entry.crc32,
         found: found.crc32,
     })
 }
 
-impl ArchiveEntry {
+impl<N: EntryName> ArchiveEntry<N> {
     /// `None` for what a scan found problems with.
-    pub(super) fn of(scanned: &Scanned) -> Option<Self> {
+    pub(super) fn of(scanned: &Scanned<N>) -> Option<Self> {
         Some(Self {
             path: scanned.path.clone()?,
             is_directory: scanned.is_directory,

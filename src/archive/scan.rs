@@ -2,11 +2,12 @@
 //! readers could see differently. It believes no number before it has checked it against the file's size.
 
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::BundlePath;
 use super::format::{Central, Common, Cursor};
-use super::path::collisions;
+use super::path::{EntryName, collisions};
 use super::problem::{Problem, Problems};
 use crate::blob::Blob;
 use end::{Directory, EndOfDirectory};
@@ -15,9 +16,9 @@ mod central;
 mod end;
 mod local;
 
-/// What a walk found.
-pub struct Scan {
-    pub entries: Vec<Scanned>,
+/// What a walk found, of an archive whose entries are called as `N` allows.
+pub struct Scan<N = BundlePath> {
+    pub entries: Vec<Scanned<N>>,
     pub problems: Vec<Problem>,
     /// Whether there was a central directory to take the entries from.
     pub has_directory: bool,
@@ -29,9 +30,9 @@ pub struct Scan {
 
 /// An entry as the central directory has it, in the directory's order.
 #[derive(Clone, Debug)]
-pub struct Scanned {
+pub struct Scanned<N = BundlePath> {
     /// The name, if it is a good one.
-    pub path: Option<BundlePath>,
+    pub path: Option<N>,
     pub raw_name: Vec<u8>,
     /// The name for messages.
     pub shown: String,
@@ -56,12 +57,13 @@ pub struct Scanned {
 ///
 /// # Errors
 /// Fails only if the file cannot be read; whatever is in it is a matter of [`Scan::problems`].
-pub fn scan(blob: &Blob) -> io::Result<Scan> {
+pub fn scan<N: EntryName>(blob: &Blob) -> io::Result<Scan<N>> {
     let size = blob.size();
     let mut walk = Walk {
         blob,
         size,
         problems: Problems::default(),
+        names: PhantomData,
     };
     let mut entries = Vec::new();
     let mut comment = Vec::new();
@@ -87,13 +89,14 @@ pub fn scan(blob: &Blob) -> io::Result<Scan> {
     })
 }
 
-struct Walk<'a> {
+struct Walk<'a, N> {
     blob: &'a Blob,
     size: u64,
     problems: Problems,
+    names: PhantomData<N>,
 }
 
-impl Walk<'_> {
+impl<N: EntryName> Walk<'_, N> {
     fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
@@ -105,7 +108,7 @@ impl Walk<'_> {
     }
 
     /// Takes the central directory apart.
-    fn entries(&mut self, directory: &Directory, end: &EndOfDirectory) -> Vec<Scanned> {
+    fn entries(&mut self, directory: &Directory, end: &EndOfDirectory) -> Vec<Scanned<N>> {
         let mut from = Cursor(&directory.bytes);
         let mut entries = Vec::new();
         while !from.0.is_empty() {
@@ -128,7 +131,7 @@ impl Walk<'_> {
         entries
     }
 
-    fn names(&mut self, entries: &[Scanned]) {
+    fn names(&mut self, entries: &[Scanned<N>]) {
         let names: Vec<String> = entries
             .iter()
             .filter_map(|entry| {

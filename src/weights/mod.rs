@@ -6,13 +6,210 @@
 
 pub mod audit;
 pub mod joblib;
+pub mod npy;
 pub mod numpy;
 pub mod onnx;
 pub mod pickle;
+pub mod safetensors;
 pub mod sklearn;
 pub mod tensor;
+pub mod torch;
 
+use std::fmt;
 use std::io;
+use std::path::Path;
+
+use audit::{Audit, Kind};
+use joblib::Compression;
+use tensor::Tensor;
+
+use crate::blob::Blob;
+use crate::progress::Progress;
+
+/// What a file of weights holds, audited to its end.
+#[derive(Debug)]
+pub struct Weights {
+    pub format: Format,
+    pub content: Content,
+    /// What its pickles name, and what is wrong with them.
+    pub audit: Audit,
+}
+
+/// The container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Torch(torch::Layout),
+    Safetensors,
+    Onnx,
+    Npy,
+    Pickle(Compression),
+    /// None that any loader would open.
+    Unknown,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Torch(torch::Layout::Zip) => "PyTorch checkpoint",
+            Self::Torch(torch::Layout::Legacy) => "PyTorch checkpoint of before 1.6",
+            Self::Torch(torch::Layout::Tar) => "PyTorch checkpoint of before 0.1.10",
+            Self::Safetensors => "safetensors",
+            Self::Onnx => "ONNX model",
+            Self::Npy => "NPY array",
+            Self::Pickle(Compression::None) => "pickle",
+            Self::Pickle(_) => "compressed pickle",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// What is in the container.
+#[derive(Debug)]
+pub enum Content {
+    /// A state dict.
+    Tensors {
+        /// The key of the dict in which it was found, if it was wrapped in one.
+        wrapper: Option<String>,
+        tensors: Vec<Tensor>,
+    },
+    Onnx(Box<onnx::Model>),
+    Estimator(Box<sklearn::Estimator>),
+    /// Something that is recognised and cannot be run here, with its article: `a TorchScript program`.
+    Other { what: String },
+    /// Nothing that a loader would begin to unpickle.
+    None { why: String },
+}
+
+impl Weights {
+    /// The tensors of a state dict, or the initialisers of an ONNX model.
+    pub fn tensors(&self) -> &[Tensor] {
+        match &self.content {
+            Content::Tensors { tensors, .. } => tensors,
+            Content::Onnx(model) => &model.graph.initialisers,
+            _ => &[],
+        }
+    }
+
+    /// How many numbers were learnt: of a state dict, the elements of its floating-point tensors without the running
+    /// statistics of batch norms; of others, as their own modules count.
+    pub fn parameters(&self) -> Option<u64> {
+        const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
+        match &self.content {
+            Content::Tensors { tensors, .. } => {
+                let is_learnt = |tensor: &&Tensor| {
+                    let name = tensor.name.rsplit('.').next().unwrap_or_default();
+                    tensor.dtype.is_float() && !STATISTICS.contains(&name)
+                };
+                let learnt = tensors.iter().filter(is_learnt).map(Tensor::elements);
+                Some(learnt.fold(0, u64::saturating_add))
+            }
+            Content::Onnx(model) => Some(model.parameters()),
+            Content::Estimator(estimator) => Some(estimator.parameters()),
+            Content::Other { .. } | Content::None { .. } => None,
+        }
+    }
+}
+
+/// Reads a file of weights; `path` is only what messages and `progress` are told.
+///
+/// # Errors
+/// Fails if it cannot be read, is damaged, or cannot be audited to its end, or the user asked to stop.
+pub fn read(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights, WeightsError> {
+    if torch::layout(blob)?.is_some() {
+        return checkpoint(blob, path, progress);
+    }
+    let mut head = [0; 64];
+    let size = blob.size().min(head.len() as u64) as usize;
+    let head = head.get_mut(..size).unwrap_or_default();
+    blob.read_exact_at(head, 0)?;
+    let (format, content) = if onnx::looks_like(head) {
+        (Format::Onnx, Content::Onnx(Box::new(onnx::read(blob)?)))
+    } else if safetensors::looks_like(head, blob.size()) {
+        let tensors = safetensors::read(blob)?;
+        let wrapper = None;
+        (Format::Safetensors, Content::Tensors { wrapper, tensors })
+    } else if npy::looks_like(head) {
+        npy::read(blob)?;
+        let what = "a single array".to_owned();
+        (Format::Npy, Content::Other { what })
+    } else {
+        return unpickled(blob, path, progress);
+    };
+    // A loader that goes by the extension would take these bytes for a pickle.
+    let mut audit = Audit::default();
+    audit.hidden(Kind::Torch, None, blob)?;
+    Ok(Weights {
+        format,
+        content,
+        audit,
+    })
+}
+
+fn checkpoint(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights, WeightsError> {
+    let mut checkpoint = torch::read(blob, path, progress)?;
+    if checkpoint.layout == torch::Layout::Tar {
+        // Its first bytes are a name that anyone may choose, and joblib would take them for a pickle.
+        checkpoint.audit.hidden(Kind::Torch, None, blob)?;
+    }
+    let content = match checkpoint.content {
+        torch::Content::Tensors { wrapper, tensors } => Content::Tensors { wrapper, tensors },
+        torch::Content::TorchScript => Content::Other {
+            what: "a TorchScript program".to_owned(),
+        },
+        torch::Content::Module { class } => Content::Other {
+            what: format!("a whole pickled module, a `{class}`"),
+        },
+        torch::Content::Other { what } => Content::Other { what },
+    };
+    Ok(Weights {
+        format: Format::Torch(checkpoint.layout),
+        content,
+        audit: checkpoint.audit,
+    })
+}
+
+fn unpickled(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights, WeightsError> {
+    let file = match joblib::read(blob, path, progress) {
+        Ok(file) => file,
+        Err(WeightsError::Io(error)) => return Err(error.into()),
+        Err(error) => return no_weights(blob, path, progress, error),
+    };
+    let content = match sklearn::read(&file.pickle, &file.arrays) {
+        Ok(estimator) => Content::Estimator(Box::new(estimator)),
+        Err(error) => Content::Other {
+            what: error.to_string(),
+        },
+    };
+    Ok(Weights {
+        format: Format::Pickle(file.compression),
+        content,
+        audit: file.audit,
+    })
+}
+
+/// What no loader would begin to unpickle: not compressed, and no pickle as far as its first global. Anything else that
+/// cannot be read to its end stays an error.
+fn no_weights(
+    blob: &Blob,
+    path: &Path,
+    progress: &dyn Progress,
+    error: WeightsError,
+) -> Result<Weights, WeightsError> {
+    let plain = matches!(
+        joblib::unpack(blob, path, progress),
+        Ok((Compression::None, _))
+    );
+    match pickle::read(blob, 0, &mut pickle::NoHost) {
+        Err(failure) if plain && failure.globals.is_empty() => Ok(Weights {
+            format: Format::Unknown,
+            content: Content::None {
+                why: failure.to_string(),
+            },
+            audit: Audit::default(),
+        }),
+        _ => Err(error),
+    }
+}
 
 /// Why a file of weights cannot be read. What cannot be read to its end cannot be audited to its end either.
 #[derive(Debug, thiserror::Error)]

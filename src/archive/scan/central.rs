@@ -1,12 +1,11 @@
 //! What a central header says by itself: name, flags, method, mode, sizes, extra fields.
 
 use super::{Scanned, Walk};
-use crate::archive::BundlePath;
 use crate::archive::format::{
     Central, Common, Cursor, DEFLATED, HAS_DESCRIPTOR, IN_ZIP64_16, IN_ZIP64_32, STORED, UTF8,
     ZIP64_FIELD, extra_fields,
 };
-use crate::archive::path::NameFault;
+use crate::archive::path::{EntryName, NameFault};
 use crate::archive::problem::{Problem, Record, show_name};
 
 /// Deflate's best: 258 bytes for 2 bits, 1032 for each byte (RFC 1951; zlib's "Maximum Compression Factor").
@@ -18,9 +17,9 @@ const KNOWN_FLAGS: u16 = 0b110 | HAS_DESCRIPTOR | UTF8;
 /// The flags of encryption (4.4.4): bit 0, strong encryption (6) and masked headers (13).
 const ENCRYPTION_FLAGS: u16 = 1 | 1 << 6 | 1 << 13;
 
-impl Walk<'_> {
+impl<N: EntryName> Walk<'_, N> {
     /// Checks what a central header says by itself.
-    pub(super) fn entry(&mut self, header: &Central<'_>) -> Scanned {
+    pub(super) fn entry(&mut self, header: &Central<'_>) -> Scanned<N> {
         let shown = show_name(header.name);
         let common = header.common;
         let is_directory = header.name.ends_with(b"/");
@@ -53,14 +52,14 @@ impl Walk<'_> {
         }
     }
 
-    fn name(&mut self, name: &[u8], flags: u16, shown: &str) -> Option<BundlePath> {
+    fn name(&mut self, name: &[u8], flags: u16, shown: &str) -> Option<N> {
         let checked = match std::str::from_utf8(name) {
             Err(_) if flags & UTF8 != 0 => Err(NameFault::NotUtf8),
             _ if flags & UTF8 == 0 && !name.is_ascii() => Err(NameFault::Unmarked),
             Err(_) => Err(NameFault::NotUtf8),
             Ok(text) => {
                 let file = text.strip_suffix('/').unwrap_or(text);
-                BundlePath::new(file).map_err(|bad| bad.reason)
+                N::checked(file)
             }
         };
         checked

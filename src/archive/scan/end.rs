@@ -7,6 +7,7 @@ use crate::archive::format::{
     CENTRAL, END, END_SIZE, END64_SIZE, End, End64, IN_ZIP64_16, IN_ZIP64_32, LOCATOR64_SIZE,
     Locator64,
 };
+use crate::archive::path::EntryName;
 use crate::archive::problem::Problem;
 
 /// The largest central directory that is read into memory: some 300,000 entries.
@@ -29,7 +30,7 @@ pub struct Directory {
     pub bytes: Vec<u8>,
 }
 
-impl Walk<'_> {
+impl<N: EntryName> Walk<'_, N> {
     /// Finds the last end record, and whether another one could be taken for it (4.3.16).
     pub(super) fn find_end(&mut self) -> io::Result<Option<EndOfDirectory>> {
         let start = self.size.saturating_sub(END_SIZE + u64::from(u16::MAX));

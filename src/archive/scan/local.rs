@@ -7,14 +7,15 @@ use super::{Scanned, Walk};
 use crate::archive::format::{
     Common, DESCRIPTOR, HAS_DESCRIPTOR, IN_ZIP64_32, LOCAL_SIZE, local_header,
 };
+use crate::archive::path::EntryName;
 use crate::archive::problem::{Problem, Record, show_name};
 
-impl Walk<'_> {
+impl<N: EntryName> Walk<'_, N> {
     /// Walks the file from its beginning to the central directory: local header, data, descriptor, and so
     /// on, without gap or overlap. Each entry is read only as far as its neighbour, so the walk reads no
     /// byte twice, and who overlaps any entry overlaps its neighbour.
-    pub(super) fn locals(&mut self, entries: &mut [Scanned], directory: u64) -> io::Result<()> {
-        let mut order: Vec<&mut Scanned> = entries.iter_mut().collect();
+    pub(super) fn locals(&mut self, entries: &mut [Scanned<N>], directory: u64) -> io::Result<()> {
+        let mut order: Vec<&mut Scanned<N>> = entries.iter_mut().collect();
         order.sort_by_key(|entry| entry.offset);
         let mut covered = 0;
         let mut order = order.into_iter().peekable();
@@ -43,7 +44,7 @@ impl Walk<'_> {
     }
 
     /// Checks one local header, and says where the entry ends.
-    fn local(&mut self, entry: &mut Scanned, room: &Room) -> io::Result<u64> {
+    fn local(&mut self, entry: &mut Scanned<N>, room: &Room) -> io::Result<u64> {
         let fixed_end = entry.offset.saturating_add(LOCAL_SIZE);
         if fixed_end > room.end {
             return Ok(self.crowded(entry, entry.offset, LOCAL_SIZE, room));
@@ -71,7 +72,7 @@ impl Walk<'_> {
         self.descriptor(entry, data_end, room)
     }
 
-    fn no_local_header(&mut self, entry: &Scanned) {
+    fn no_local_header(&mut self, entry: &Scanned<N>) {
         self.problem(Problem::NoLocalHeader {
             entry: entry.shown.clone(),
             offset: entry.offset,
@@ -79,7 +80,7 @@ impl Walk<'_> {
     }
 
     /// Says that there is no room for the `wanted` bytes of an entry from `start` on, and where its room ends.
-    fn crowded(&mut self, entry: &Scanned, start: u64, wanted: u64, room: &Room) -> u64 {
+    fn crowded(&mut self, entry: &Scanned<N>, start: u64, wanted: u64, room: &Room) -> u64 {
         let end = start.saturating_add(wanted);
         match &room.neighbour {
             _ if start >= room.directory => self.no_local_header(entry),
@@ -98,7 +99,7 @@ impl Walk<'_> {
     }
 
     /// Checks the data descriptor, where there is one, and says where it ends.
-    fn descriptor(&mut self, entry: &Scanned, at: u64, room: &Room) -> io::Result<u64> {
+    fn descriptor(&mut self, entry: &Scanned<N>, at: u64, room: &Room) -> io::Result<u64> {
         if entry.central.flags & HAS_DESCRIPTOR == 0 {
             return Ok(at);
         }
@@ -117,7 +118,7 @@ impl Walk<'_> {
     }
 
     /// Compares what both headers of an entry say.
-    fn compare_headers(&mut self, entry: &Scanned, local: &Common, name: &[u8], extra: &[u8]) {
+    fn compare_headers(&mut self, entry: &Scanned<N>, local: &Common, name: &[u8], extra: &[u8]) {
         let central = &entry.central;
         let mut wide = Wide {
             size: local.size.into(),
@@ -134,11 +135,12 @@ impl Walk<'_> {
             vec![]
         };
         let count = fields.len();
-        if !take_zip64(zip64, fields, None) {
-            self.zip64_problem(&entry.shown, record, count);
-        }
         // Whoever streamed the entry did not know these yet (4.4.4, bit 3).
         let streamed = local.flags & HAS_DESCRIPTOR != 0;
+        let as_miniz = streamed && !overflows && zip64 == miniz_zip64(entry).as_deref();
+        if !as_miniz && !take_zip64(zip64, fields, None) {
+            self.zip64_problem(&entry.shown, record, count);
+        }
         let number = |expected: u64, found: u64| {
             (expected != found).then(|| (expected.to_string(), found.to_string()))
         };
@@ -172,6 +174,17 @@ impl Walk<'_> {
     }
 }
 
+/// What miniz puts into the ZIP64 field of a local header that has zeros for sizes, if any of the values overflows:
+/// the same as into the central header's (`mz_zip_writer_create_zip64_extra_data`). PyTorch writes its checkpoints so.
+fn miniz_zip64<N>(entry: &Scanned<N>) -> Option<Vec<u8>> {
+    let overflows = |value: u64| value >= u64::from(IN_ZIP64_32);
+    let sizes = overflows(entry.size).then_some([entry.size, entry.compressed]);
+    let offset = overflows(entry.offset).then_some(entry.offset);
+    let values = sizes.into_iter().flatten().chain(offset);
+    let bytes: Vec<u8> = values.flat_map(u64::to_le_bytes).collect();
+    (!bytes.is_empty()).then_some(bytes)
+}
+
 /// The bytes that an entry may take: up to its neighbour, or to the central directory.
 struct Room {
     end: u64,
@@ -181,7 +194,7 @@ struct Room {
 
 /// The length of the data descriptor that `room` begins with, if it says what the central directory does.
 /// The longest that fits is taken: where a shorter one fits as well, bytes would remain that nobody owns.
-fn descriptor_length(room: &[u8], entry: &Scanned) -> Option<u64> {
+fn descriptor_length<N>(room: &[u8], entry: &Scanned<N>) -> Option<u64> {
     let crc = entry.central.crc32.to_le_bytes();
     let wide = [entry.compressed.to_le_bytes(), entry.size.to_le_bytes()].concat();
     let narrow = match (u32::try_from(entry.compressed), u32::try_from(entry.size)) {
