@@ -136,19 +136,15 @@ impl Facts {
         path: &Path,
         progress: &dyn Progress,
     ) -> Result<Self, WeightsError> {
-        let tensors = weights.tensors();
-        let tensor_digest = match tensors {
-            [] => None,
-            _ => Some(tensor::tensor_digest(tensors, path, progress)?),
-        };
-        let mut table: Vec<TensorFact> = tensors.iter().map(TensorFact::from).collect();
+        let tensors = weights.tensors().iter();
+        let mut table: Vec<TensorFact> = tensors.map(TensorFact::from).collect();
         table.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self {
             format: weights.format.to_string(),
             kind: kind(weights),
             parameters: weights.parameters(),
             tensors: table,
-            tensor_digest,
+            tensor_digest: weights.tensor_digest(path, progress)?,
             globals: weights.audit.globals.iter().cloned().collect(),
             findings: weights.audit.findings.iter().map(finding).collect(),
         })
@@ -217,8 +213,8 @@ fn finding(finding: &Finding) -> FindingFact {
 
 fn kind(weights: &Weights) -> FactKind {
     match &weights.content {
-        Content::Tensors { wrapper, .. } => FactKind::Tensors {
-            wrapper: wrapper.clone(),
+        Content::Checkpoint(_) | Content::Tensors(_) => FactKind::Tensors {
+            wrapper: weights.wrapper().map(str::to_owned),
         },
         Content::Onnx(model) => FactKind::Onnx(OnnxFacts {
             opset: model.opset("").unwrap_or_default(),
@@ -247,5 +243,9 @@ fn architecture(estimator: &sklearn::Estimator) -> String {
         Some(estimator) => architecture(estimator),
         None => "passthrough".to_owned(),
     });
-    format!("{}({})", estimator.class, steps.collect::<Vec<_>>().join(", "))
+    format!(
+        "{}({})",
+        estimator.class,
+        steps.collect::<Vec<_>>().join(", ")
+    )
 }

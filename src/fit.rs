@@ -110,7 +110,6 @@ impl Declared {
             }
         }))
     }
-
 }
 
 /// Which RF-DETR it is, if it is one.
@@ -210,8 +209,11 @@ impl Check<'_> {
         };
         for finding in self.facts.refused(allowed) {
             let help = self.how_to_allow(finding, role);
-            self.error(finding.message.clone(), format!("in it: {}", finding.place()))
-                .set_help(help);
+            self.error(
+                finding.message.clone(),
+                format!("in it: {}", finding.place()),
+            )
+            .set_help(help);
         }
     }
 
@@ -296,8 +298,11 @@ impl Check<'_> {
         let facts = self.facts;
         match (&facts.kind, declared) {
             (FactKind::None { why }, Some(declared)) => {
-                self.error(format!("it holds no weights: {why}"), format!("expected a {declared}"))
-                    .set_help("`--no-check` packs it all the same");
+                self.error(
+                    format!("it holds no weights: {why}"),
+                    format!("expected a {declared}"),
+                )
+                .set_help("`--no-check` packs it all the same");
             }
             (FactKind::None { why }, None) => {
                 self.warn(
@@ -416,9 +421,8 @@ impl Check<'_> {
             (network.min_size(), self.argument("min_size"))
             && declared as i64 != *min_size
         {
-            let message = format!(
-                "`min_size` is {min_size} in the config and {declared} in the metadata"
-            );
+            let message =
+                format!("`min_size` is {min_size} in the config and {declared} in the metadata");
             self.error(message, "the network was trained on the latter")
                 .set_help("write the metadata's value into the config");
         }
@@ -428,7 +432,8 @@ impl Check<'_> {
             && stride > 1
             && *patch % stride as i64 != 0
         {
-            let message = format!("`patch_size` {patch} cannot be halved as often as the network does");
+            let message =
+                format!("`patch_size` {patch} cannot be halved as often as the network does");
             self.error(message, format!("expected a multiple of {stride}"));
         }
     }

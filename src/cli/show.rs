@@ -24,7 +24,9 @@ pub fn run(args: Show, context: &Context) -> Outcome {
         context.printer.json(&Json::new("show", &report))?;
     } else {
         let in_depth = options.model.is_some();
-        context.printer.out(text(&report, in_depth, &context.printer))?;
+        context
+            .printer
+            .out(text(&report, in_depth, &context.printer))?;
     }
     for note in &report.notes {
         context.printer.detail("Note", note);
@@ -107,8 +109,16 @@ fn details(model: &Model, in_depth: bool, indent: usize) -> Vec<String> {
     if let Some(weights) = &model.weights {
         lines.push(weights.path.to_string());
     }
-    let arguments = [&facts.architecture_args, &model.inferer_args, &model.model_args];
-    for map in arguments.into_iter().flatten().filter(|map| !map.is_empty()) {
+    let arguments = [
+        &facts.architecture_args,
+        &model.inferer_args,
+        &model.model_args,
+    ];
+    for map in arguments
+        .into_iter()
+        .flatten()
+        .filter(|map| !map.is_empty())
+    {
         lines.extend(wrapped(pieces(map), indent));
     }
     let names = |title: &str, names: &[String]| {

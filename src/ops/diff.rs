@@ -8,8 +8,8 @@ use crate::archive::{Archive, BundlePath};
 use crate::inspect::{InspectError, Inspected, inspect};
 use crate::lockfile::{Change, LockedModel};
 use crate::progress::{Phase, Progress};
-use crate::weights::tensor::{self, Distance};
 use crate::weights;
+use crate::weights::tensor::{self, Distance};
 
 /// How two bundles differ.
 #[derive(Debug, Serialize)]
@@ -134,11 +134,17 @@ fn archives<'a>(a: Side<'a>, b: Side<'a>) -> Option<(Held<'a>, Held<'a>)> {
     Some((held(a)?, held(b)?))
 }
 
-fn tensors(a: (&Archive, &BundlePath), b: (&Archive, &BundlePath), progress: &dyn Progress) -> Verdict {
+fn tensors(
+    a: (&Archive, &BundlePath),
+    b: (&Archive, &BundlePath),
+    progress: &dyn Progress,
+) -> Verdict {
     let read = |(archive, path): (&Archive, &BundlePath)| {
         let entry = archive.entry(path.as_str());
         let entry = entry.ok_or_else(|| "it is not there".to_owned())?;
-        let blob = archive.blob(entry, progress).map_err(|error| error.to_string())?;
+        let blob = archive
+            .blob(entry, progress)
+            .map_err(|error| error.to_string())?;
         let weights = weights::read(&blob, archive.path(), progress);
         weights.map_err(|error| format!("{path}: {error}"))
     };
@@ -176,8 +182,10 @@ fn changes(
         missing
     };
     let (added, removed) = (names(new, old), names(old, new));
-    let by_name: std::collections::HashMap<&str, &tensor::Tensor> =
-        new.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    let by_name: std::collections::HashMap<&str, &tensor::Tensor> = new
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), tensor))
+        .collect();
     let mut changed = Vec::new();
     for tensor in old {
         if let Some(other) = by_name.get(tensor.name.as_str()) {
@@ -185,15 +193,17 @@ fn changes(
         }
     }
     changed.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(match (changed.as_slice(), added.as_slice(), removed.as_slice()) {
-        ([], [], []) => Verdict::SameTensors,
-        _ => Verdict::Tensors {
-            total: old.len(),
-            changed,
-            added,
-            removed,
+    Ok(
+        match (changed.as_slice(), added.as_slice(), removed.as_slice()) {
+            ([], [], []) => Verdict::SameTensors,
+            _ => Verdict::Tensors {
+                total: old.len(),
+                changed,
+                added,
+                removed,
+            },
         },
-    })
+    )
 }
 
 fn change(

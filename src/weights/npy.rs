@@ -1,4 +1,8 @@
 use super::{WeightsError, tensor::Tensor};
 use crate::blob::Blob;
-pub fn looks_like(_: &[u8]) -> bool { false }
-pub fn read(_: &Blob) -> Result<Vec<Tensor>, WeightsError> { Ok(Vec::new()) }
+pub fn looks_like(_: &[u8]) -> bool {
+    false
+}
+pub fn read(_: &Blob) -> Result<Vec<Tensor>, WeightsError> {
+    Ok(Vec::new())
+}
