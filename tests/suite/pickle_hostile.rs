@@ -739,6 +739,15 @@ fn misuses_of_the_known() -> Vec<Case> {
             .stop()
             .torch("rebuild_from_another_function"),
         proto(2)
+            .global("numpy.random._pickle", "__randomstate_ctor")
+            .int(i32::MAX)
+            .global("builtins", "bytearray")
+            .raw(TUPLE2)
+            .misused("numpy.random._pickle.__randomstate_ctor")
+            .raw(REDUCE)
+            .stop()
+            .estimator("generator_of_another_function"),
+        proto(2)
             .global("collections", "defaultdict")
             .global("torch", "device")
             .raw(TUPLE1)

@@ -169,6 +169,24 @@ fn byte_strings_are_followed_only_so_deep() {
     }
 }
 
+/// What is not listed any more cannot be lifted either.
+#[test]
+fn a_thousand_unknown_globals_hide_nothing() {
+    let many = (0..2000).fold(proto(2), |asm, n| {
+        asm.global("lab", &format!("C{n}")).raw(b"0")
+    });
+    let many = many.global("os", "system").raw(b".").bytes();
+    let audit = audit(Kind::Torch, As::Pickle, &many);
+    assert_eq!(audit.findings.len(), 1001);
+    assert_eq!(audit.globals.len(), 2001);
+    let all: Vec<String> = audit.globals.iter().cloned().collect();
+    let refused: Vec<_> = audit
+        .refused(&all)
+        .map(|finding| finding.fault.kind())
+        .collect();
+    assert_eq!(refused, ["endless"]);
+}
+
 #[test]
 fn a_finding_says_where_what_why_and_what_to_do() {
     let show = |bytes: &[u8], member| {

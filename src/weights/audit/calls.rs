@@ -2,25 +2,26 @@
 
 use super::Kind;
 use super::dtype;
-use super::fault::Fault;
+use super::fault::{Fault, Faults};
 use super::policy::{self, Use};
 use super::state::States;
 use crate::weights::pickle::{GlobalName, Node, NodeId, Pickle};
 
 /// What is wrong with a pickle besides the names in it, with offsets.
-pub(super) fn faults(kind: Kind, pickle: &Pickle) -> Vec<(u64, Fault)> {
-    let mut faults: Vec<(u64, Fault)> = Vec::new();
+pub(super) fn faults(kind: Kind, pickle: &Pickle, faults: &mut Faults) {
     let mut states = States::new(kind, pickle);
     for (node, &offset) in pickle.nodes.iter().zip(&pickle.made_at) {
         match node {
             Node::Object { .. } => {
                 let call = Call::of(kind, pickle, node);
                 let found = call.and_then(|call| call.fault(&mut states));
-                faults.extend(found.map(|fault| (offset, fault)));
+                if let Some(fault) = found {
+                    faults.add(offset, fault);
+                }
             }
-            Node::Extension(code) => faults.push((offset, Fault::Extension { code: *code })),
+            Node::Extension(code) => faults.add(offset, Fault::Extension { code: *code }),
             Node::Persistent(_) if kind == Kind::Estimator => {
-                faults.push((offset, Fault::PersistentId));
+                faults.add(offset, Fault::PersistentId);
             }
             _ => {}
         }
@@ -30,9 +31,8 @@ pub(super) fn faults(kind: Kind, pickle: &Pickle) -> Vec<(u64, Fault)> {
             opcode: odd.opcode,
             found: pickle.node(odd.target).what(),
         };
-        faults.push((odd.offset, fault));
+        faults.add(odd.offset, fault);
     }
-    faults
 }
 
 /// A call, and what is done to its result.
@@ -129,6 +129,10 @@ impl<'a> Call<'a> {
                 self.is_empty_array(args),
                 "of a `numpy.ndarray` of shape (0,)",
             ),
+            Use::Random => (
+                self.makes_generator(args),
+                "with the name of a generator, and with numpy's own function to make it",
+            ),
             Use::Reconstructor => (
                 self.is_plain_instance(args),
                 "of a class that may be an instance, with `object` as its base",
@@ -191,6 +195,25 @@ impl<'a> Call<'a> {
         class.is_some_and(|class| (&*class.module, &*class.name) == ("numpy", "ndarray"))
             && shape.is_some_and(|shape| shape.iter().all(|&side| self.pickle.int(side) == Some(0)))
             && args.len() == 3
+    }
+
+    fn makes_generator(&self, args: &[NodeId]) -> bool {
+        let [generator, maker @ ..] = args else {
+            return true;
+        };
+        let generator = match self.pickle.node(*generator) {
+            Node::Str(_) | Node::Object { .. } => true,
+            Node::Global(class) => class.module.starts_with("numpy.random."),
+            _ => false,
+        };
+        let maker = match maker {
+            [] => true,
+            [maker] => self.pickle.global(*maker).is_some_and(|maker| {
+                self.how(maker) == Some(Use::Random) && &*maker.name == "__bit_generator_ctor"
+            }),
+            _ => false,
+        };
+        generator && maker
     }
 
     fn is_plain_instance(&self, args: &[NodeId]) -> bool {

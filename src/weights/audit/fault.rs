@@ -1,5 +1,6 @@
 //! What an audit finds, in the words that a user reads.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -140,6 +141,38 @@ impl fmt::Display for Fault {
     }
 }
 
+/// The faults of one pickle, each at its first place.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    seen: HashSet<Fault>,
+    list: Vec<(u64, Fault)>,
+}
+
+/// A pickle with more faults than this has one more: that it has.
+const MOST: usize = 1000;
+
+impl Faults {
+    pub fn add(&mut self, offset: u64, fault: Fault) {
+        let fault = match self.list.len() < MOST {
+            true => fault,
+            // Not to be lifted, since what is not listed may be worse than what is.
+            false => Fault::Endless {
+                what: "a thousand and more things that are wrong with it",
+            },
+        };
+        if !self.seen.contains(&fault) {
+            self.seen.insert(fault.clone());
+            self.list.push((offset, fault));
+        }
+    }
+
+    /// In the order of the stream.
+    pub fn sorted(mut self) -> Vec<(u64, Fault)> {
+        self.list.sort_by_key(|(offset, _)| *offset);
+        self.list
+    }
+}
+
 /// A fault, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -147,7 +180,7 @@ pub struct Finding {
     pub member: Option<String>,
     /// For a pickle in a byte string of another one: where that byte string is, from the outermost pickle inwards.
     pub within: Vec<u64>,
-    /// The offset of the opcode in its stream, in bytes.
+    /// Where the opcode is, in bytes from the beginning of the innermost of them.
     pub offset: u64,
     pub fault: Fault,
 }

@@ -18,9 +18,9 @@ use std::io;
 pub use fault::{Fault, Finding};
 pub use nested::is_begun;
 
-use nested::Candidate;
-
-use super::pickle::{self, GlobalName, NoHost, Pickle, PickleError, PickleErrorKind};
+use self::fault::Faults;
+use self::nested::Candidate;
+use super::pickle::{self, GlobalName, GlobalUse, NoHost, Pickle, PickleError, PickleErrorKind};
 use crate::blob::Blob;
 
 /// Whose allow-list applies.
@@ -88,10 +88,10 @@ impl Audit {
     }
 
     /// Judges names alone, where it does not matter what is done with them.
-    pub fn named(&mut self, kind: Kind, member: Option<&str>, globals: &[pickle::GlobalUse]) {
-        for (offset, fault) in self.globals_of(kind, globals) {
-            self.find(member, &[], offset, fault);
-        }
+    pub fn named(&mut self, kind: Kind, member: Option<&str>, globals: &[GlobalUse]) {
+        let mut faults = Faults::default();
+        self.globals_of(kind, globals, &mut faults);
+        self.find_all(member, &[], faults);
     }
 
     /// Adds what the reader of a format found itself.
@@ -152,35 +152,29 @@ impl Audit {
         within: &[u64],
         pickle: &Pickle,
     ) -> Vec<(Vec<u64>, Candidate)> {
-        let mut faults = self.globals_of(kind, &pickle.globals);
-        faults.extend(calls::faults(kind, pickle));
-        faults.sort_by_key(|(offset, _)| *offset);
-        let mut seen = HashSet::new();
-        faults.retain(|(_, fault)| seen.insert(fault.clone()));
-        for (offset, fault) in faults {
-            self.find(member, within, offset, fault);
-        }
+        let mut faults = Faults::default();
+        self.globals_of(kind, &pickle.globals, &mut faults);
+        calls::faults(kind, pickle, &mut faults);
+        self.find_all(member, within, faults);
         let candidates = nested::candidates(pickle);
         candidates
             .map(|inner| ([within, &[inner.offset]].concat(), inner))
             .collect()
     }
 
-    fn globals_of(&mut self, kind: Kind, globals: &[pickle::GlobalUse]) -> Vec<(u64, Fault)> {
+    fn globals_of(&mut self, kind: Kind, globals: &[GlobalUse], faults: &mut Faults) {
         let mut seen = HashSet::new();
-        let mut faults = Vec::new();
         for used in globals.iter().filter(|used| seen.insert(&used.global)) {
             let global = used.global.clone();
             self.globals.insert(global.to_string());
             match judge(kind, &global) {
                 Verdict::Known => {}
-                Verdict::Unknown => faults.push((used.offset, Fault::Unknown { global })),
+                Verdict::Unknown => faults.add(used.offset, Fault::Unknown { global }),
                 Verdict::Dangerous(why) => {
-                    faults.push((used.offset, Fault::Dangerous { global, why }));
+                    faults.add(used.offset, Fault::Dangerous { global, why });
                 }
             }
         }
-        faults
     }
 
     fn broken_within(
@@ -190,13 +184,19 @@ impl Audit {
         within: &[u64],
         error: &PickleError,
     ) {
-        for (offset, fault) in self.globals_of(kind, &error.globals) {
-            self.find(member, within, offset, fault);
-        }
+        let mut faults = Faults::default();
+        self.globals_of(kind, &error.globals, &mut faults);
+        self.find_all(member, within, faults);
         let fault = Fault::Unread {
             error: error.to_string(),
         };
         self.find(member, within, error.offset, fault);
+    }
+
+    fn find_all(&mut self, member: Option<&str>, within: &[u64], faults: Faults) {
+        for (offset, fault) in faults.sorted() {
+            self.find(member, within, offset, fault);
+        }
     }
 
     fn find(&mut self, member: Option<&str>, within: &[u64], offset: u64, fault: Fault) {

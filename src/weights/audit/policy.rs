@@ -30,6 +30,8 @@ pub(super) enum Use {
     Dtype,
     /// numpy's `_reconstruct`, of an empty plain array.
     Reconstruct,
+    /// `numpy.random._pickle`, whose functions call their second argument.
+    Random,
     /// `copyreg._reconstructor`: how instances are written before protocol 2.
     Reconstructor,
     /// `torch._utils._rebuild_parameter_with_state`: its last argument is set as attributes.
@@ -126,7 +128,7 @@ const SHARED: &[Group] = &[
     (
         &["numpy.random._pickle"],
         &[(
-            Use::Call,
+            Use::Random,
             &[
                 "__bit_generator_ctor",
                 "__generator_ctor",
@@ -134,7 +136,7 @@ const SHARED: &[Group] = &[
             ],
         )],
     ),
-    (&["numpy.random"], &[(Use::Call, &["__RandomState_ctor"])]),
+    (&["numpy.random"], &[(Use::Random, &["__RandomState_ctor"])]),
     (&["numpy.random._mt19937"], &[(Use::Mention, &["MT19937"])]),
     (
         &["numpy.random._pcg64"],
