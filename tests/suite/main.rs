@@ -13,6 +13,7 @@ mod layers;
 mod lock;
 mod model_args;
 mod networks;
+mod pickle_files;
 mod pickle_hostile;
 mod pickle_innocent;
 mod pickle_kit;

@@ -13,14 +13,14 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Asm {
-    /// A tensor of 2 x 2 over storage `key`, as `torch.save` writes one.
-    fn tensor(self, key: &str, storage: &str) -> Self {
+    /// A tensor of 2 x 2 as `torch.save` writes one, over the storage that `pth` has of this type.
+    fn tensor(self, storage: &str) -> Self {
         self.global("torch._utils", "_rebuild_tensor_v2")
             .raw(MARK)
             .raw(MARK)
             .text2("storage")
             .global("torch", storage)
-            .text2(key)
+            .text2(storage)
             .text2("cpu")
             .int(4)
             .raw(TUPLE)
@@ -48,9 +48,9 @@ impl Asm {
         self.ordered_dict()
             .raw(MARK)
             .text2("weight")
-            .tensor("0", "FloatStorage")
+            .tensor("FloatStorage")
             .text2("bias")
-            .tensor("1", "HalfStorage")
+            .tensor("HalfStorage")
             .raw(SETITEMS)
     }
 
@@ -106,7 +106,7 @@ fn checkpoints() -> Vec<Case> {
             .state_dict().raw(EMPTY_DICT).text2("_metadata").ordered_dict()
             .text2("").raw(EMPTY_DICT).text2("version").int(1).raw(SETITEM).raw(SETITEM).raw(SETITEM).raw(BUILD).stop()
             .torch("state_dict_with_metadata"),
-        proto(3).raw(EMPTY_DICT).text2("w").tensor("0", "BFloat16Storage").raw(SETITEM).stop().torch("plain_dict"),
+        proto(3).raw(EMPTY_DICT).text2("w").tensor("BFloat16Storage").raw(SETITEM).stop().torch("plain_dict"),
         proto(4).raw(EMPTY_DICT).text("model").state_dict().raw(SETITEM).stop().torch("wrapped_protocol_4"),
         proto(5).raw(EMPTY_DICT).text("state_dict").state_dict().raw(SETITEM).stop().torch("wrapped_protocol_5"),
         proto(2)
@@ -119,15 +119,15 @@ fn checkpoints() -> Vec<Case> {
             .raw(b"ccopy_reg\n_reconstructor\np0\n(cargparse\nNamespace\np1\nc__builtin__\nobject\np2\nNtp3\nRp4\n(dp5\nVlr\np6\nF0.1\nsb.")
             .torch("namespace_of_protocol_0"),
         proto(2)
-            .global("torch._utils", "_rebuild_parameter").tensor("0", "FloatStorage").raw(TRUE).ordered_dict().raw(TUPLE3).raw(REDUCE).stop()
+            .global("torch._utils", "_rebuild_parameter").tensor("FloatStorage").raw(TRUE).ordered_dict().raw(TUPLE3).raw(REDUCE).stop()
             .torch("parameter"),
         proto(2)
-            .global("torch._utils", "_rebuild_parameter_with_state").raw(MARK).tensor("0", "FloatStorage").raw(TRUE).ordered_dict()
+            .global("torch._utils", "_rebuild_parameter_with_state").raw(MARK).tensor("FloatStorage").raw(TRUE).ordered_dict()
             .raw(EMPTY_DICT).text2("note").int(1).raw(SETITEM).raw(TUPLE).raw(REDUCE).stop()
             .torch("parameter_with_state"),
         proto(2)
             .global("torch._utils", "_rebuild_tensor_v3").raw(MARK).raw(MARK).text2("storage").global("torch.storage", "UntypedStorage")
-            .text2("0").text2("cpu").int(4).raw(TUPLE).raw(BINPERSID).int(0).int(4).raw(TUPLE1).int(1).raw(TUPLE1).raw(FALSE)
+            .text2("UntypedStorage").text2("cpu").int(4).raw(TUPLE).raw(BINPERSID).int(0).int(4).raw(TUPLE1).int(1).raw(TUPLE1).raw(FALSE)
             .ordered_dict().global("torch", "float8_e4m3fn").raw(TUPLE).raw(REDUCE).stop()
             .torch("tensor_v3"),
         proto(2)
@@ -140,12 +140,12 @@ fn checkpoints() -> Vec<Case> {
             .torch("size_device_dtype"),
         proto(2)
             .global("torch._utils", "_rebuild_sparse_tensor").global("torch.serialization", "_get_layout").args("torch.sparse_coo").raw(REDUCE)
-            .tensor("0", "LongStorage").tensor("1", "FloatStorage").global("torch", "Size").int(2).raw(TUPLE1).raw(TUPLE1).raw(REDUCE)
+            .tensor("LongStorage").tensor("FloatStorage").global("torch", "Size").int(2).raw(TUPLE1).raw(TUPLE1).raw(REDUCE)
             .raw(TUPLE3).raw(TUPLE2).raw(REDUCE).stop()
             .torch("sparse_tensor"),
         // Python 2 wrote an OrderedDict with its items as an argument.
         proto(2)
-            .global("collections", "OrderedDict").raw(EMPTY_LIST).raw(EMPTY_LIST).raw(MARK).raw(b"U\x06weight").tensor("0", "FloatStorage")
+            .global("collections", "OrderedDict").raw(EMPTY_LIST).raw(EMPTY_LIST).raw(MARK).raw(b"U\x06weight").tensor("FloatStorage")
             .raw(APPENDS).raw(APPEND).raw(TUPLE1).raw(REDUCE).stop()
             .torch("ordered_dict_of_python_2"),
         proto(2).raw(b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19").stop().torch("magic_number_of_legacy_files"),
@@ -442,19 +442,9 @@ fn estimators() -> Vec<Case> {
             .instance("sklearn.pipeline", "Pipeline").raw(EMPTY_DICT).text("steps").raw(EMPTY_LIST)
             .text("scaler").instance("sklearn.preprocessing._data", "StandardScaler").raw(TUPLE2).raw(APPEND).raw(SETITEM).raw(BUILD).stop()
             .estimator("pipeline"),
-        proto(4)
-            .instance("sklearn.tree._classes", "DecisionTreeClassifier").raw(EMPTY_DICT).text("tree_")
-            .global("sklearn.tree._tree", "Tree").int(3).array("numpy.core").int(1).raw(TUPLE3).raw(REDUCE)
-            .raw(EMPTY_DICT).text("node_count").int(1).raw(SETITEM).raw(BUILD).raw(SETITEM).raw(BUILD).stop()
-            .estimator("decision_tree"),
         asm()
             .raw(b"ccopy_reg\n_reconstructor\n(csklearn.preprocessing._data\nNormalizer\nc__builtin__\nobject\nNtR(dVnorm\nVl2\nsb.")
             .estimator("normalizer_of_protocol_0"),
-        proto(4)
-            .instance("joblib.numpy_pickle", "NumpyArrayWrapper").raw(EMPTY_DICT).raw(MARK)
-            .text("subclass").global("numpy", "ndarray").text("shape").int(1).raw(TUPLE1).text("order").text("C")
-            .text("dtype").dtype("f8").text("allow_mmap").raw(TRUE).raw(SETITEMS).raw(BUILD).stop()
-            .estimator("array_wrapper_of_joblib"),
     ]);
     cases
 }

@@ -64,7 +64,6 @@ pub mod op {
     pub const TUPLE2: &[u8] = b"\x86";
     pub const TUPLE3: &[u8] = b"\x87";
     pub const LIST: &[u8] = b"l";
-    pub const DICT: &[u8] = b"d";
     pub const FROZENSET: &[u8] = b"\x91";
     pub const APPEND: &[u8] = b"a";
     pub const APPENDS: &[u8] = b"e";
@@ -133,11 +132,6 @@ impl Asm {
     pub fn text2(self, text: &str) -> Self {
         let size = (text.len() as u32).to_le_bytes();
         self.raw(b"X").raw(&size).raw(text.as_bytes())
-    }
-
-    /// Two texts and `STACK_GLOBAL`.
-    pub fn stack_global(self, module: &str, name: &str) -> Self {
-        self.text(module).text(name).raw(op::STACK_GLOBAL)
     }
 
     pub fn octets(self, bytes: &[u8]) -> Self {
@@ -216,14 +210,18 @@ impl Asm {
     }
 }
 
-/// A ZIP as `torch.save` writes it, with one storage, and more members.
+/// A ZIP as `torch.save` writes it, with storages of four numbers named after their type, and more members.
 pub fn pth(data: &[u8], more: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default().compression_method(method);
     let members = [
         ("archive/data.pkl", data),
         ("archive/byteorder", b"little"),
-        ("archive/data/0", &[0; 16]),
+        ("archive/data/FloatStorage", &[0; 16]),
+        ("archive/data/HalfStorage", &[0; 8]),
+        ("archive/data/BFloat16Storage", &[0; 8]),
+        ("archive/data/LongStorage", &[0; 32]),
+        ("archive/data/UntypedStorage", &[0; 4]),
         ("archive/version", b"3\n"),
     ];
     for (name, bytes) in members.iter().chain(more) {

@@ -105,7 +105,7 @@ impl Audit {
     /// # Errors
     /// Fails if they cannot be read.
     pub fn hidden(&mut self, kind: Kind, member: Option<&str>, blob: &Blob) -> io::Result<bool> {
-        let mut start = 0;
+        let mut start = nested::after_npy_header(blob)?;
         for stream in 0..STREAMS {
             if start == blob.size() {
                 return Ok(stream > 0);

@@ -1,5 +1,7 @@
 //! Pickles where no format says there is one: in the byte strings and texts of another, or in any run of bytes.
 
+use std::io;
+
 use super::danger;
 use crate::blob::Blob;
 use crate::weights::pickle::{self, NoHost, Node, Pickle, PickleError};
@@ -70,6 +72,24 @@ impl Candidate {
 fn names_danger(error: &PickleError) -> bool {
     let mut globals = error.globals.iter();
     globals.any(|used| danger::is_listed(&used.global))
+}
+
+/// Where the data of an array in numpy's own format begins; arrays of objects have a pickle there. 0 for other bytes.
+pub(super) fn after_npy_header(blob: &Blob) -> io::Result<u64> {
+    let mut start = [0; 12];
+    let known = blob.size().min(12) as usize;
+    blob.read_exact_at(&mut start[..known], 0)?;
+    // A magic, the version, and the size of the header: two bytes in version 1, four later (`numpy.lib.format`).
+    let size = match start {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
+            10 + u64::from(u16::from_le_bytes([a, b]))
+        }
+        [0x93, b'N', b'U', b'M', b'P', b'Y', _, _, a, b, c, d] => {
+            12 + u64::from(u32::from_le_bytes([a, b, c, d]))
+        }
+        _ => 0,
+    };
+    Ok(size.min(blob.size()))
 }
 
 /// Whether a program that unpickles this would have got as far as an import before it stops.
