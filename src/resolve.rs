@@ -11,7 +11,7 @@ use crate::archive::{self, BadName, BundlePath, Entry};
 use crate::cache::{Clock, Record, Records, Stamp};
 use crate::config::{Config, Model, SourceFile};
 use crate::created::Created;
-use crate::digest::{Contents, hash_range, open_regular};
+use crate::digest::{Contents, hash_range, open_regular, read_at_most};
 use crate::lockfile::{Layout, LockedFile, LockedModel, LockedTest, Lockfile};
 use crate::packed;
 use crate::plan::{ReadReason, why_read};
@@ -120,7 +120,7 @@ fn line_endings(old: &Lockfile, sources: &[(Entry, archive::Source)]) -> Vec<Bun
         }
         let bytes = match source {
             archive::Source::Bytes(bytes) => Ok(bytes.clone()),
-            archive::Source::File(path) => std::fs::read(path),
+            archive::Source::File(path) => read_at_most(path, LIMIT),
         };
         bytes.is_ok_and(|bytes| {
             let lf = archive::to_lf(&bytes);
