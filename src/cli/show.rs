@@ -77,7 +77,7 @@ struct Row<'a> {
 fn rows(report: &Report) -> Vec<Row<'_>> {
     let cells = |key: &str, file: Option<&FileSummary>, arguments| Row {
         key: plain_text(key),
-        weights: file.map_or("-".to_owned(), |file| file.path.to_string()),
+        weights: file.map_or("-".to_owned(), |file| plain_text(file.path.as_str())),
         size: file.map_or("-".to_owned(), |file| human_size(file.contents.size)),
         digest: file.map_or("-".to_owned(), |file| {
             file.contents.blake3.to_string()[..12].to_owned()
@@ -181,7 +181,7 @@ fn pieces(map: &Map) -> Vec<String> {
 fn arguments_line(map: &Map) -> String {
     let items: Vec<String> = map
         .iter()
-        .map(|(key, value)| format!("{key} {}", plain(value)))
+        .map(|(key, value)| format!("{} {}", plain_text(&key.to_string()), plain(value)))
         .collect();
     items.join(", ")
 }
