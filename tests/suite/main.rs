@@ -8,6 +8,7 @@ mod archive_random;
 mod build;
 mod config;
 mod hitmictools;
+mod hostile;
 mod layers;
 mod lock;
 mod program;
