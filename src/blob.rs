@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_blob_reads_the_same_from_memory_and_from_a_file() {
         let bytes: Vec<u8> = (0..IN_MEMORY as u64 + 3000)
-            .map(|i| (i * 7 >> 3) as u8)
+            .map(|i| ((i * 7) >> 3) as u8)
             .collect();
         let memory = Blob::from(bytes.clone());
         let mut spill = Spill::default();

@@ -405,7 +405,7 @@ mod tests {
         let mut sources = Vec::new();
         for (index, size) in (0_u64..).zip(sizes) {
             let bytes: Vec<u8> = (0..*size)
-                .map(|i| ((i + index) * 40_503 >> 9) as u8)
+                .map(|i| (((i + index) * 40_503) >> 9) as u8)
                 .collect();
             let entry = Entry {
                 path: BundlePath::new(&format!("models/{index}.pth")).unwrap(),
