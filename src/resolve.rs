@@ -12,7 +12,7 @@ use crate::blob::Blob;
 use crate::cache::{Cache, Clock, Record, Records, Stamp};
 use crate::config::{Config, Model, Problem, SourceFile};
 use crate::created::Created;
-use crate::digest::{Contents, hash_range, open_regular};
+use crate::digest::{Contents, hash_range, open_regular, read_at_most};
 use crate::facts::Facts;
 use crate::fit::{self, Fit, Role};
 use crate::lockfile::{Layout, LockedFacts, LockedFile, LockedModel, LockedTest, Lockfile};
@@ -240,7 +240,7 @@ fn line_endings(old: &Lockfile, sources: &[(Entry, archive::Source)]) -> Vec<Bun
         }
         let bytes = match source {
             archive::Source::Bytes(bytes) => Ok(bytes.clone()),
-            archive::Source::File(path) => std::fs::read(path),
+            archive::Source::File(path) => read_at_most(path, LIMIT),
         };
         bytes.is_ok_and(|bytes| {
             let lf = archive::to_lf(&bytes);

@@ -108,7 +108,7 @@ fn details(model: &Model, in_depth: bool, indent: usize) -> Vec<String> {
     let facts = &model.facts;
     let mut lines = Vec::new();
     if let Some(weights) = &model.weights {
-        lines.push(weights.path.to_string());
+        lines.push(plain_text(weights.path.as_str()));
     }
     let arguments = [
         &facts.architecture_args,
@@ -243,7 +243,7 @@ fn pieces(map: &Map) -> Vec<String> {
 fn arguments_line(map: &Map) -> String {
     let items: Vec<String> = map
         .iter()
-        .map(|(key, value)| format!("{key} {}", plain(value)))
+        .map(|(key, value)| format!("{} {}", plain_text(&key.to_string()), plain(value)))
         .collect();
     items.join(", ")
 }
