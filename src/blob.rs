@@ -63,6 +63,9 @@ impl Blob {
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if it is shorter.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if buffer.is_empty() {
+            return Ok(());
+        }
         let end = offset.checked_add(buffer.len() as u64);
         if end.is_none_or(|end| end > self.size) {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -136,10 +139,16 @@ impl Blob {
 
 impl From<Vec<u8>> for Blob {
     fn from(bytes: Vec<u8>) -> Self {
+        Arc::<[u8]>::from(bytes).into()
+    }
+}
+
+impl From<Arc<[u8]>> for Blob {
+    fn from(bytes: Arc<[u8]>) -> Self {
         Self {
             size: bytes.len() as u64,
             start: 0,
-            bytes: Bytes::Memory(bytes.into()),
+            bytes: Bytes::Memory(bytes),
         }
     }
 }
@@ -218,7 +227,7 @@ mod tests {
     #[test]
     fn a_blob_reads_the_same_from_memory_and_from_a_file() {
         let bytes: Vec<u8> = (0..IN_MEMORY as u64 + 3000)
-            .map(|i| (i * 7 >> 3) as u8)
+            .map(|i| ((i * 7) >> 3) as u8)
             .collect();
         let memory = Blob::from(bytes.clone());
         let mut spill = Spill::default();

@@ -11,21 +11,25 @@
 //! | [`project`] | a project on disk: config, lock, and what the cache knows of its files |
 //! | [`resolve`] | config + files -> lock, and where the bytes of every entry come from |
 //! | [`plan`] | what is up to date, what is not, and why: one pure decision that `build`, `--dry-run`, `--explain` and `lock --check` share |
+//! | [`inspect`] | a ZIP or a lock, whichever a path turns out to be |
 //! | [`adopt`] | other people's bundles, read as what they would have been locked as |
 //! | [`lockfile`] | the lock: its types, its one text, its reading, what differs between two |
 //! | [`packed`] | the small files that a build writes into the bundle: `config.yml`, metadata, tracker settings |
+//! | [`fit`] | whether weights are safe to load, and of the network that config and metadata declare |
+//! | [`facts`] | what must be known of a file of weights to lock and check it, kept under its content's digest |
+//! | [`nn`] | the networks: their arguments, the tensors they have, and what differs from those of a file |
+//! | [`weights`] | what files of weights hold, read without running them; the audit of their pickles |
 //! | [`config`] | TOML and YAML -> one spanned tree -> a checked [`config::Config`], all errors at once; the catalogue of model keys |
 //! | [`archive`] | the ZIP: its canonical form, written and verified to the byte, and a strict reader of anyone's |
-//! | [`cache`] | what earlier runs learnt of files: stamps and digests |
+//! | [`cache`] | what earlier runs learnt of files: stamps, digests and facts |
 //! | [`yaml`] | YAML as PyYAML reads it: which scalars it takes for what, and a writer that it gives back unchanged |
 //! | [`value`], [`created`], [`atomic`] | plain values; the creation date; files that appear whole or not at all |
+//! | [`blob`] | bytes that can be read at any position, of a file or in memory |
 //! | [`digest`], [`progress`] | digests and hashing over all cores; what long work reports to |
 //!
-//! `bundle build` goes cli -> [`ops::build`] -> [`project`] (config, lock, cache) -> [`resolve`] -> [`plan`] -> [`archive`] -> cli.
+//! `bundle build` goes cli -> [`ops::build`] -> [`project`] (config, lock, cache) -> [`resolve`] ([`facts`], [`fit`]) -> [`plan`] -> [`archive`] -> cli.
 //! `bundle verify` goes cli -> [`ops::verify`] -> [`lockfile`] -> [`archive`] -> cli.
-//!
-//! What weights contain (tensors, pickle globals, architectures) belongs between [`config`] and [`lockfile`] in a module of its own,
-//! derived in [`resolve`] from each file's content, kept in [`cache`] under the content's digest, and pinned in [`lockfile::LockedModel`].
+//! `bundle check` goes cli -> [`ops::check`] -> [`facts`] ([`weights`] read anew) -> [`fit`] ([`nn`]) -> cli.
 
 pub mod adopt;
 pub mod archive;
@@ -36,7 +40,11 @@ pub mod cli;
 pub mod config;
 pub mod created;
 pub mod digest;
+pub mod facts;
+pub mod fit;
+pub mod inspect;
 pub mod lockfile;
+pub mod nn;
 pub mod ops;
 pub mod packed;
 pub mod plan;

@@ -7,7 +7,7 @@ use crate::cache::{Cache, CacheError, Clock, Records, record_key};
 use crate::config::{Config, ConfigError};
 use crate::lockfile::{LockError, Lockfile};
 use crate::progress::Progress;
-use crate::resolve::{ResolveError, Resolved, resolve};
+use crate::resolve::{Means, ResolveError, Resolved, resolve};
 
 /// The configs that a folder is searched for, the first one that is there being taken.
 pub const CONFIG_NAMES: [&str; 5] = [
@@ -113,17 +113,21 @@ impl Project {
     /// Resolves the config, reading only files of which nothing is known.
     ///
     /// # Errors
-    /// Fails if a file cannot be read or changes meanwhile.
-    pub fn resolve(&mut self, progress: &dyn Progress) -> Result<Resolved, ResolveError> {
+    /// Fails if a file cannot be read or changes meanwhile, or if weights are refused; weights that do not fit their
+    /// declared network are only if `check_architecture`.
+    pub fn resolve(
+        &mut self,
+        check_architecture: bool,
+        progress: &dyn Progress,
+    ) -> Result<Resolved, ResolveError> {
         let mut records = std::mem::take(&mut self.records);
-        let clock = || self.clock(&[]);
-        let resolved = resolve(
-            &self.config,
-            self.lock.as_ref(),
-            &mut records,
-            &clock,
-            progress,
-        );
+        let means = Means {
+            old: self.lock.as_ref(),
+            cache: self.cache.as_ref().ok(),
+            check_architecture,
+            clock: &|| self.clock(&[]),
+        };
+        let resolved = resolve(&self.config, &mut records, means, progress);
         self.records = records;
         // What was learnt is kept whatever becomes of the rest.
         self.remember();

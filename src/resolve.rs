@@ -8,15 +8,19 @@ use indexmap::IndexMap;
 use rayon::prelude::*;
 
 use crate::archive::{self, BadName, BundlePath, Entry};
-use crate::cache::{Clock, Record, Records, Stamp};
-use crate::config::{Config, Model, SourceFile};
+use crate::blob::Blob;
+use crate::cache::{Cache, Clock, Record, Records, Stamp};
+use crate::config::{Config, Model, Problem, SourceFile};
 use crate::created::Created;
 use crate::digest::{Contents, hash_range, open_regular};
-use crate::lockfile::{Layout, LockedFile, LockedModel, LockedTest, Lockfile};
+use crate::facts::Facts;
+use crate::fit::{self, Fit, Role};
+use crate::lockfile::{Layout, LockedFacts, LockedFile, LockedModel, LockedTest, Lockfile};
 use crate::packed;
 use crate::plan::{ReadReason, why_read};
 use crate::progress::{Phase, Progress};
 use crate::value::{Key, Map, Value, with_toml_keys};
+use crate::weights::WeightsError;
 
 /// The environment variable that fixes the creation date of new content
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
@@ -32,6 +36,21 @@ pub struct Resolved {
     pub read: HashMap<BundlePath, ReadReason>,
     /// The files that differ from the old lock's by CRLF and LF alone.
     pub line_endings: Vec<BundlePath>,
+    /// What is odd about the weights, and no error.
+    pub warnings: Vec<Problem>,
+}
+
+/// What is known besides the config, and what to do with it.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// The lock that stands beside the config.
+    pub old: Option<&'a Lockfile>,
+    /// Where facts of weights are kept.
+    pub cache: Option<&'a Cache>,
+    /// Whether weights that do not fit their declared network are an error.
+    pub check_architecture: bool,
+    /// Tells the time of the sources' filesystems.
+    pub clock: &'a dyn Fn() -> Clock,
 }
 
 /// Why a config cannot be resolved.
@@ -45,8 +64,18 @@ pub enum ResolveError {
     Epoch { found: String },
     #[error("no file of a bundle can be named so: {0}")]
     Name(#[from] BadName),
+    /// Weights that no bundle may hold.
+    #[error("{}", if problems.len() == 1 { "the weights have an error".to_owned() } else { format!("the weights have {} errors", problems.len()) })]
+    Weights { problems: Vec<Problem> },
     #[error("interrupted")]
     Interrupted,
+}
+
+impl ResolveError {
+    /// Whether the contents of a file are at fault, and not its absence.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Weights { .. })
+    }
 }
 
 impl miette::Diagnostic for ResolveError {
@@ -56,35 +85,51 @@ impl miette::Diagnostic for ResolveError {
             Self::Changed { .. } => "wait until whatever writes it has finished, then run again",
             Self::Epoch { .. } => "unset it, or set it to the output of `git log -1 --format=%ct`",
             Self::Name(_) => "rename the file, or give the model another `bundle_name`",
-            Self::Interrupted => return None,
+            Self::Weights { .. } | Self::Interrupted => return None,
         };
         Some(Box::new(help))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
+        match self {
+            Self::Weights { problems } => {
+                Some(Box::new(problems.iter().map(|problem| problem as _)))
+            }
+            _ => None,
+        }
     }
 }
 
 /// Resolves `config`: reads those of its files whose record in `records` proves nothing, renews their
-/// records by `clock`, and keeps the creation date of `old` if nothing else has changed.
+/// records, checks its weights, and keeps the creation date of the old lock if nothing else has changed.
 ///
 /// # Errors
-/// Fails if a file cannot be read or changes meanwhile, or a malformed `SOURCE_DATE_EPOCH` is set.
+/// Fails if a file cannot be read or changes meanwhile, a malformed `SOURCE_DATE_EPOCH` is set, or weights are refused.
 pub fn resolve(
     config: &Config,
-    old: Option<&Lockfile>,
     records: &mut Records,
-    clock: &dyn Fn() -> Clock,
+    means: Means,
     progress: &dyn Progress,
 ) -> Result<Resolved, ResolveError> {
     let epoch = source_date_epoch()?;
     let files = weights_and_vectors(config)?;
-    let hashed = hash_sources(&files, records, clock, progress)?;
+    let hashed = hash_sources(&files, records, means.clock, progress)?;
     let read = hashed
         .iter()
         .filter_map(|(path, (_, reason))| Some((path.clone(), (*reason)?)))
         .collect();
+    let (fits, warnings) = check_weights(config, &hashed, records, means, progress)?;
+    let contents = Pieces {
+        config,
+        large: &files,
+        hashed: &hashed,
+        fits: &fits,
+    };
 
+    let old = means.old;
     let kept = config.created.or(old.and_then(|old| old.created));
     if let (Some(old), Some(created)) = (old, kept) {
-        let (mut lock, sources) = assemble(config, created, &files, &hashed)?;
+        let (mut lock, sources) = contents.assemble(created)?;
         if lock.same_content(old) {
             lock.archive = old.archive;
             return Ok(Resolved {
@@ -92,17 +137,92 @@ pub fn resolve(
                 sources,
                 read,
                 line_endings: Vec::new(),
+                warnings,
             });
         }
     }
     let created = config.created.or(epoch).unwrap_or_else(Created::now);
-    let (lock, sources) = assemble(config, created, &files, &hashed)?;
+    let (lock, sources) = contents.assemble(created)?;
     Ok(Resolved {
         line_endings: old.map_or(Vec::new(), |old| line_endings(old, &sources)),
         lock,
         sources,
         read,
+        warnings,
     })
+}
+
+/// What the weights of each model are, in the order of the config, and what is odd about them.
+fn check_weights(
+    config: &Config,
+    hashed: &Hashed,
+    records: &Records,
+    means: Means,
+    progress: &dyn Progress,
+) -> Result<(Vec<Fit>, Vec<Problem>), ResolveError> {
+    let mut fits = Vec::new();
+    let mut problems = Vec::new();
+    for model in &config.models {
+        let path = BundlePath::new(&packed::weights_name(model))?;
+        let contents = hashed[&path].0;
+        match facts_of(model, contents, records, means.cache, progress)? {
+            Ok(facts) => {
+                let mut fit = fit::check(config, model, &facts, Role::Producer);
+                if !means.check_architecture {
+                    fit.forgive_architecture();
+                }
+                problems.append(&mut fit.problems);
+                fits.push(fit);
+            }
+            Err(error) => problems.push(fit::unreadable(config, model, &error)),
+        }
+    }
+    let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Problem::is_error);
+    match errors.is_empty() {
+        true => Ok((fits, warnings)),
+        false => Err(ResolveError::Weights { problems: errors }),
+    }
+}
+
+/// The facts of a model's weights, from the cache if their content is known there.
+fn facts_of(
+    model: &Model,
+    contents: Contents,
+    records: &Records,
+    cache: Option<&Cache>,
+    progress: &dyn Progress,
+) -> Result<Result<Facts, WeightsError>, ResolveError> {
+    if let Some(facts) = cache.and_then(|cache| Facts::cached(cache, contents.blake3)) {
+        return Ok(Ok(facts));
+    }
+    let path = &model.weights.path;
+    let error = |error| read_error(path, error);
+    let blob = Blob::open(path).map_err(error)?;
+    let _phase = Phase::begin(progress, "Reading weights", blob.size());
+    let facts = match Facts::derive(&blob, path, progress) {
+        Err(WeightsError::Io(io)) if io.kind() != io::ErrorKind::UnexpectedEof => {
+            return Err(error(io));
+        }
+        result => result,
+    };
+    // The facts are those of the hashed content only if the file is still what was hashed.
+    let stamp = Stamp::of(path).map_err(error)?;
+    let record = records.sources.get(&source_key(path));
+    if record.is_none_or(|record| record.stamp != stamp) {
+        let path = path.clone();
+        return Err(ResolveError::Changed { path });
+    }
+    if let (Ok(facts), Some(cache)) = (&facts, cache)
+        && record.is_some_and(Record::is_settled)
+    {
+        // Facts that cannot be kept cost time, not results.
+        let _ = facts.store(cache, contents.blake3);
+    }
+    Ok(facts)
+}
+
+fn source_key(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The sources that would be what the old lock says if a checkout had left their line endings alone.
@@ -187,7 +307,7 @@ fn hash_sources(
     };
     for (path, file) in files {
         let stamp = Stamp::of(&file.path).map_err(|error| read_error(&file.path, error))?;
-        let key = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+        let key = source_key(&file.path);
         let record = records.sources.get(&key);
         match (why_read(&stamp, record), record) {
             (None, Some(record)) => {
@@ -252,53 +372,70 @@ fn read_error(path: &Path, error: io::Error) -> ResolveError {
     }
 }
 
-/// The lock and the sources of a config whose large files hold what was `hashed`. Pure.
-fn assemble(
-    config: &Config,
-    created: Created,
-    large: &[(BundlePath, &SourceFile)],
-    hashed: &Hashed,
-) -> Result<(Lockfile, Vec<(Entry, archive::Source)>), ResolveError> {
-    let mut files = Files::default();
-    files.generate(
-        packed::CONFIG_NAME,
-        None,
-        packed::config_yml(config, created),
-    )?;
-    if let Some(tracker) = &config.tracker {
-        let bytes = packed::tracker_yml(tracker).to_vec();
-        files.generate(packed::TRACKER_NAME, Some(&tracker.file), bytes)?;
+/// All that a lock is made of.
+struct Pieces<'a> {
+    config: &'a Config,
+    /// The files that are packed byte for byte.
+    large: &'a [(BundlePath, &'a SourceFile)],
+    /// What they hold.
+    hashed: &'a Hashed,
+    /// What the weights of each model are.
+    fits: &'a [Fit],
+}
+
+impl Pieces<'_> {
+    /// The lock, and where the bytes of every entry come from. Pure.
+    fn assemble(
+        &self,
+        created: Created,
+    ) -> Result<(Lockfile, Vec<(Entry, archive::Source)>), ResolveError> {
+        let Self {
+            config,
+            large,
+            hashed,
+            fits,
+        } = *self;
+        let mut files = Files::default();
+        files.generate(
+            packed::CONFIG_NAME,
+            None,
+            packed::config_yml(config, created),
+        )?;
+        if let Some(tracker) = &config.tracker {
+            let bytes = packed::tracker_yml(tracker).to_vec();
+            files.generate(packed::TRACKER_NAME, Some(&tracker.file), bytes)?;
+        }
+        for model in &config.models {
+            let source = model.metadata.as_ref().map(|metadata| &metadata.file);
+            let bytes = packed::model_metadata_json(model);
+            files.generate(&packed::metadata_name(model), source, bytes)?;
+        }
+        for (path, file) in large {
+            files.copy(path, file, hashed[path].0);
+        }
+        files
+            .0
+            .sort_by(|(a, _), (b, _)| archive::rank(&a.path).cmp(&archive::rank(&b.path)));
+        let mut models = IndexMap::new();
+        for (model, fit) in config.models.iter().zip(fits) {
+            models.insert(model.key.to_string(), locked(model, fit)?);
+        }
+        let name = config.path.file_name().unwrap_or_default();
+        let lock = Lockfile {
+            layout: Layout::Canonical,
+            config: name.to_string_lossy().into_owned(),
+            created: Some(created),
+            archive: None,
+            about: config.about.clone(),
+            models,
+            files: files.0.iter().map(|(file, _)| file.clone()).collect(),
+        };
+        let sources = files.0.into_iter().map(|(file, source)| {
+            let LockedFile { path, contents, .. } = file;
+            (Entry { path, contents }, source)
+        });
+        Ok((lock, sources.collect()))
     }
-    for model in &config.models {
-        let source = model.metadata.as_ref().map(|metadata| &metadata.file);
-        let bytes = packed::model_metadata_json(model);
-        files.generate(&packed::metadata_name(model), source, bytes)?;
-    }
-    for (path, file) in large {
-        files.copy(path, file, hashed[path].0);
-    }
-    files
-        .0
-        .sort_by(|(a, _), (b, _)| archive::rank(&a.path).cmp(&archive::rank(&b.path)));
-    let mut models = IndexMap::new();
-    for model in &config.models {
-        models.insert(model.key.to_string(), locked(model)?);
-    }
-    let name = config.path.file_name().unwrap_or_default();
-    let lock = Lockfile {
-        layout: Layout::Canonical,
-        config: name.to_string_lossy().into_owned(),
-        created: Some(created),
-        archive: None,
-        about: config.about.clone(),
-        models,
-        files: files.0.iter().map(|(file, _)| file.clone()).collect(),
-    };
-    let sources = files.0.into_iter().map(|(file, source)| {
-        let LockedFile { path, contents, .. } = file;
-        (Entry { path, contents }, source)
-    });
-    Ok((lock, sources.collect()))
 }
 
 #[derive(Default)]
@@ -331,10 +468,11 @@ impl Files {
     }
 }
 
-fn locked(model: &Model) -> Result<LockedModel, ResolveError> {
+fn locked(model: &Model, fit: &Fit) -> Result<LockedModel, ResolveError> {
     Ok(LockedModel {
         weights: Some(BundlePath::new(&packed::weights_name(model))?),
         metadata: Some(BundlePath::new(&packed::metadata_name(model))?),
+        facts: LockedFacts::from(fit),
         inferer_args: model.inferer_args.as_ref().map(with_toml_keys),
         model_args: model.model_args.as_ref().map(with_toml_keys),
         allow_globals: model.allow_globals.clone(),

@@ -63,6 +63,29 @@ impl std::fmt::Display for Key {
     }
 }
 
+impl Value {
+    /// A JSON value; null, which no plain value is, as the text `None`, and a number that fits nothing else as a float.
+    pub fn from_json(json: &serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Self::String("None".to_owned()),
+            serde_json::Value::Bool(x) => Self::Bool(*x),
+            serde_json::Value::Number(number) => number.as_i64().map_or_else(
+                || Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+                Self::Int,
+            ),
+            serde_json::Value::String(x) => Self::String(x.clone()),
+            serde_json::Value::Array(items) => {
+                Self::List(items.iter().map(Self::from_json).collect())
+            }
+            serde_json::Value::Object(map) => {
+                let entry =
+                    |(key, item): (&String, _)| (Key::from(key.as_str()), Self::from_json(item));
+                Self::Map(map.iter().map(entry).collect())
+            }
+        }
+    }
+}
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

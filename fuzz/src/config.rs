@@ -93,6 +93,7 @@ pub fn load(name: &str, text: &[u8]) -> Result<Config, ConfigError> {
     let surroundings = Surroundings {
         directory: project().join("models"),
         variable: |name| (name == "STORE").then(|| OsString::from("models")),
+        ..Surroundings::of_process()
     };
     Config::load_in(&path, &surroundings)
 }

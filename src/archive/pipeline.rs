@@ -1,7 +1,7 @@
-//! SHA-256 beside other work: one thread hashes the buffers that another one fills.
+//! Work on a stream of bytes beside its reading and writing: each stage is a thread that sees every buffer in turn.
 //!
 //! SHA-256 is serial and slower than a disk cache, so it gets a core of its own. A few buffers go round
-//! between the two threads: that bounds the memory, and nothing is allocated on the way.
+//! between the threads: that bounds the memory, and nothing is allocated on the way.
 
 use std::io;
 use std::path::Path;
@@ -19,6 +19,29 @@ pub const BUFFER: usize = 512 << 10;
 /// Buffers that go round.
 const BUFFERS: usize = 8;
 
+/// What a thread of its own does with the stream.
+pub trait Stage: Send {
+    /// Takes the next bytes.
+    fn take(&mut self, bytes: &[u8]);
+}
+
+/// The SHA-256 of the stream.
+#[derive(Default)]
+pub struct Sha256Stage(sha2::Sha256);
+
+impl Sha256Stage {
+    /// The digest of what was taken.
+    pub fn finish(self) -> Sha256 {
+        <[u8; 32]>::from(self.0.finalize()).into()
+    }
+}
+
+impl Stage for Sha256Stage {
+    fn take(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+}
+
 /// The filling end.
 pub struct Feed {
     empty: Receiver<Vec<u8>>,
@@ -33,46 +56,52 @@ impl Feed {
         Ok(buffer)
     }
 
-    /// Hands a filled buffer over, cut to what is to be hashed.
-    pub fn hash(&self, buffer: Vec<u8>) -> io::Result<()> {
+    /// Hands a filled buffer over, cut to what is in the stream.
+    pub fn push(&self, buffer: Vec<u8>) -> io::Result<()> {
         self.full.send(buffer).map_err(|_| gone())
     }
 }
 
 fn gone() -> io::Error {
-    io::Error::other("the hashing thread ended early")
+    io::Error::other("a thread of the pipeline ended early")
 }
 
-/// Runs `fill` and, beside it, SHA-256 over what it hands over.
-pub fn with_sha256<T, E: From<io::Error>>(
+/// Runs `fill` and, beside it, the stages over what it hands over, each behind the one before it.
+pub fn run<T, E: From<io::Error>>(
+    stages: &mut [&mut dyn Stage],
     fill: impl FnOnce(&Feed) -> Result<T, E>,
-) -> Result<(T, Sha256), E> {
-    let (to_hasher, full) = mpsc::sync_channel::<Vec<u8>>(BUFFERS);
+) -> Result<T, E> {
     let (to_filler, empty) = mpsc::sync_channel(BUFFERS);
     for _ in 0..BUFFERS {
         to_filler.send(Vec::new()).map_err(|_| gone())?;
     }
     thread::scope(|scope| {
-        let hasher =
-            thread::Builder::new()
-                .name("sha256".into())
-                .spawn_scoped(scope, move || {
-                    let mut sha256 = sha2::Sha256::new();
-                    for buffer in full {
-                        sha256.update(&buffer);
-                        // The filler may have ended already; the digest is still wanted.
-                        let _ = to_filler.send(buffer);
-                    }
-                    <[u8; 32]>::from(sha256.finalize())
-                })?;
-        let feed = Feed {
-            empty,
-            full: to_hasher,
-        };
+        let mut threads = Vec::new();
+        let mut next = to_filler;
+        for (index, stage) in stages.iter_mut().enumerate().rev() {
+            let (to_stage, buffers) = mpsc::sync_channel::<Vec<u8>>(BUFFERS);
+            let onward = std::mem::replace(&mut next, to_stage);
+            let work = move || {
+                for buffer in buffers {
+                    stage.take(&buffer);
+                    // What comes next may have ended already; this stage's own result is still wanted.
+                    let _ = onward.send(buffer);
+                }
+            };
+            let name = format!("stage {index}");
+            threads.push(
+                thread::Builder::new()
+                    .name(name)
+                    .spawn_scoped(scope, work)?,
+            );
+        }
+        let feed = Feed { empty, full: next };
         let filled = fill(&feed);
         drop(feed);
-        let digest = hasher.join().map_err(|_| gone())?;
-        Ok((filled?, Sha256::from(digest)))
+        for thread in threads {
+            thread.join().map_err(|_| gone())?;
+        }
+        filled
     })
 }
 
@@ -84,7 +113,8 @@ pub fn with_sha256<T, E: From<io::Error>>(
 pub fn sha256_file(path: &Path, progress: &dyn Progress) -> io::Result<Sha256> {
     let file = open_regular(path)?;
     let size = file.metadata()?.len();
-    let ((), digest) = with_sha256(|feed| {
+    let mut sha256 = Sha256Stage::default();
+    run(&mut [&mut sha256], |feed| {
         let mut position = 0;
         while position < size {
             check_interrupt(progress)?;
@@ -93,11 +123,11 @@ pub fn sha256_file(path: &Path, progress: &dyn Progress) -> io::Result<Sha256> {
             read_exact_at(&file, &mut buffer, position)?;
             position += buffer.len() as u64;
             progress.advance(path, buffer.len() as u64);
-            feed.hash(buffer)?;
+            feed.push(buffer)?;
         }
         io::Result::Ok(())
     })?;
-    Ok(digest)
+    Ok(sha256.finish())
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Writes a canonical archive: copies and hashes the sources in one pass, and proves them while copying.
+//! Writes a canonical archive: copies the sources in one pass, and beside it proves and hashes what was written.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::layout::{Layout, LayoutError, Placed};
-use super::pipeline::{BUFFER, Feed, with_sha256};
+use super::pipeline::{self, BUFFER, Feed, Sha256Stage, Stage};
 use super::{BundlePath, Bytes, Entry};
 use crate::digest::{Contents, Crc32, Digest, Sha256};
 use crate::progress::{Progress, check_interrupt};
@@ -116,7 +117,9 @@ pub fn write(
         .map(|(entry, source)| (&entry.path, source))
         .collect();
     reserve(out, layout.size())?;
-    let ((), sha256) = with_sha256(|feed| {
+    let mut proof = Proof::new(&layout);
+    let mut sha256 = Sha256Stage::default();
+    pipeline::run(&mut [&mut proof, &mut sha256], |feed| {
         let mut sink = Sink::new(out, feed);
         for placed in layout.entries() {
             sink.put(&placed.header)?;
@@ -129,19 +132,30 @@ pub fn write(
         sink.finish()?;
         Ok::<_, WriteError>(())
     })?;
+    if let Some((placed, found)) = proof.contradiction {
+        let path = match source_of[&placed.entry.path] {
+            Source::Bytes(_) => Path::new(placed.entry.path.as_str()),
+            Source::File(path) => path,
+        };
+        return Err(changed(placed, path, Found::Other(found)));
+    }
     Ok(Written {
         size: layout.size(),
-        sha256,
+        sha256: sha256.finish(),
     })
 }
 
 fn copy_bytes(sink: &mut Sink<'_>, placed: &Placed, bytes: &[u8]) -> Result<(), WriteError> {
-    let found = Contents::of(bytes);
-    compare(placed, Path::new(placed.entry.path.as_str()), found)?;
-    Ok(sink.put(bytes)?)
+    let name = Path::new(placed.entry.path.as_str());
+    let size = bytes.len() as u64;
+    match size.cmp(&placed.entry.contents.size) {
+        Ordering::Less => Err(changed(placed, name, Found::Shorter(size))),
+        Ordering::Greater => Err(changed(placed, name, Found::Longer)),
+        Ordering::Equal => Ok(sink.put(bytes)?),
+    }
 }
 
-/// Copies a file of the expected size, hashing it, and looks whether it goes on after that.
+/// Copies a file of the expected size, and looks whether it goes on after that.
 fn copy_file(
     sink: &mut Sink<'_>,
     placed: &Placed,
@@ -155,7 +169,6 @@ fn copy_file(
     };
     let file = File::open(path).map_err(unreadable)?;
     let size = placed.entry.contents.size;
-    let mut hashes = Hashes::default();
     let mut position = 0;
     while position < size {
         check_interrupt(progress)?;
@@ -168,7 +181,6 @@ fn copy_file(
         if count == 0 {
             return Err(changed(placed, path, Found::Shorter(position)));
         }
-        hashes.update(&bytes[..count]);
         sink.filled(count)?;
         position += count as u64;
         progress.advance(path, count as u64);
@@ -176,18 +188,7 @@ fn copy_file(
     if read_at(&file, &mut [0], size).map_err(unreadable)? != 0 {
         return Err(changed(placed, path, Found::Longer));
     }
-    compare(placed, path, hashes.finish(size))
-}
-
-fn compare(placed: &Placed, path: &Path, found: Contents) -> Result<(), WriteError> {
-    let expected = placed.entry.contents;
-    let difference = match found.size.cmp(&expected.size) {
-        _ if found == expected => return Ok(()),
-        std::cmp::Ordering::Less => Found::Shorter(found.size),
-        std::cmp::Ordering::Greater => Found::Longer,
-        std::cmp::Ordering::Equal => Found::Other(found),
-    };
-    Err(changed(placed, path, difference))
+    Ok(())
 }
 
 fn changed(placed: &Placed, path: &Path, found: Found) -> WriteError {
@@ -197,6 +198,58 @@ fn changed(placed: &Placed, path: &Path, found: Found) -> WriteError {
         expected: placed.entry.contents,
         found,
     }))
+}
+
+/// Hashes what is written, and compares each entry with what it should be.
+struct Proof<'a> {
+    /// The entries that are not yet at their end.
+    entries: std::slice::Iter<'a, Placed>,
+    current: Option<(&'a Placed, Hashes)>,
+    position: u64,
+    /// The first entry that turned out to be something else.
+    contradiction: Option<(&'a Placed, Contents)>,
+}
+
+impl<'a> Proof<'a> {
+    fn new(layout: &'a Layout) -> Self {
+        let mut proof = Self {
+            entries: layout.entries().iter(),
+            current: None,
+            position: 0,
+            contradiction: None,
+        };
+        proof.next();
+        proof
+    }
+
+    fn next(&mut self) {
+        let next = self.entries.next();
+        self.current = next.map(|placed| (placed, Hashes::default()));
+    }
+}
+
+impl Stage for Proof<'_> {
+    fn take(&mut self, bytes: &[u8]) {
+        let end = self.position + bytes.len() as u64;
+        // Headers and directory are in no entry's range; they are ours, and the archive's digest covers them.
+        while let Some((placed, hashes)) = &mut self.current
+            && placed.data.start <= end
+        {
+            let first = placed.data.start.max(self.position) - self.position;
+            let last = placed.data.end.min(end) - self.position;
+            hashes.update(&bytes[first as usize..last as usize]);
+            if placed.data.end > end {
+                break;
+            }
+            let (placed, found) = (*placed, std::mem::take(hashes));
+            let found = found.finish(placed.entry.contents.size);
+            if found != placed.entry.contents && self.contradiction.is_none() {
+                self.contradiction = Some((placed, found));
+            }
+            self.next();
+        }
+        self.position = end;
+    }
 }
 
 /// Both checksums of bytes that come in pieces.
@@ -221,7 +274,7 @@ impl Hashes {
     }
 }
 
-/// The output: buffers are filled one after another, written to the file, and handed on to SHA-256.
+/// The output: buffers are filled one after another, written to the file, and handed on to be proved and hashed.
 struct Sink<'a> {
     out: &'a File,
     feed: &'a Feed,
@@ -285,7 +338,7 @@ impl<'a> Sink<'a> {
         self.used = 0;
         self.out.write_all(&buffer)?;
         self.written += buffer.len() as u64;
-        self.feed.hash(buffer)?;
+        self.feed.push(buffer)?;
         if self.written - self.pushed >= WRITEBACK {
             begin_writeback(self.out, self.pushed, self.written - self.pushed);
             self.pushed = self.written;

@@ -2,9 +2,8 @@
 //!
 //! The cache is a folder of its user's alone (0700) and may be deleted or damaged at any time: what cannot
 //! be read, or does not match its checksum, is as good as absent. `records/` holds one file a project with
-//! the stamp and the digests of every file it reads or writes. Facts derived from content (tensor tables,
-//! pickle globals) belong beside it in a folder of their own, under the content's BLAKE3 and the version of the
-//! code that derived them.
+//! the stamp and the digests of every file it reads or writes. `facts/` holds what was derived from content (tensor
+//! tables, pickle globals), under the content's BLAKE3 and the version of the code that derived it.
 
 mod records;
 mod stamp;
@@ -23,6 +22,9 @@ pub use stamp::{Clock, Record, Stamp};
 
 /// The environment variable that names the cache folder.
 pub const CACHE_DIR_VARIABLE: &str = "BUNDLE_CACHE_DIR";
+
+/// The folders in it.
+const PARTS: [&str; 2] = ["records", "facts"];
 
 /// The cache folder.
 #[derive(Clone, Debug)]
@@ -76,10 +78,12 @@ impl Cache {
         create_private(&folder).map_err(io)?;
         // Nothing is written into a folder that is not ours.
         claim(&folder)?;
-        let records = folder.join("records");
-        if !records.is_dir() {
-            create_private(&records).map_err(io)?;
-            fs::write(folder.join("CACHEDIR.TAG"), CACHEDIR_TAG).map_err(io)?;
+        for part in PARTS {
+            let part = folder.join(part);
+            if !part.is_dir() {
+                create_private(&part).map_err(io)?;
+                fs::write(folder.join("CACHEDIR.TAG"), CACHEDIR_TAG).map_err(io)?;
+            }
         }
         Ok(Self { folder })
     }
@@ -147,6 +151,32 @@ impl Cache {
         self.folder.join("records").join(&digest[..32])
     }
 
+    /// The text that `version` of some code derived from the content with this digest; `None` if there is none, or it is damaged.
+    pub fn facts(&self, content: Digest, version: u32) -> Option<String> {
+        /// No facts are so large.
+        const LIMIT: u64 = 64 << 20;
+        let bytes = read_at_most(&self.facts_path(content, version), LIMIT).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let (digest, facts) = text.split_once('\n')?;
+        let whole = digest.parse::<Digest>().ok()? == Digest::of(facts.as_bytes());
+        whole.then(|| facts.to_owned())
+    }
+
+    /// Keeps what `version` of some code derived from the content with this digest.
+    ///
+    /// # Errors
+    /// Fails if the folder cannot be written.
+    pub fn store_facts(&self, content: Digest, version: u32, facts: &str) -> io::Result<()> {
+        let text = format!("{}\n{facts}", Digest::of(facts.as_bytes()));
+        atomic::write(&self.facts_path(content, version), text.as_bytes())
+    }
+
+    fn facts_path(&self, content: Digest, version: u32) -> PathBuf {
+        self.folder
+            .join("facts")
+            .join(format!("{content}.{version}"))
+    }
+
     /// Removes the files that were used longest ago until at most `max_size` bytes are left, and returns
     /// what it removed.
     ///
@@ -154,7 +184,9 @@ impl Cache {
     /// Fails if the folder cannot be read or a file cannot be removed.
     pub fn prune(&self, max_size: u64) -> io::Result<Pruned> {
         let mut files = Vec::new();
-        collect_files(&self.folder.join("records"), &mut files)?;
+        for part in PARTS {
+            collect_files(&self.folder.join(part), &mut files)?;
+        }
         files.sort();
         let mut total: u64 = files.iter().map(|(_, _, size)| size).sum();
         let mut pruned = Pruned::default();

@@ -63,8 +63,12 @@ pub enum Command {
     CreateMbundle(CreateMbundle),
     /// Prove that a ZIP is what its lock says, and nothing else
     Verify(Verify),
+    /// Check the weights: safe to load, of the declared network, enough for an analysis
+    Check(Check),
     /// Show what a ZIP or a lockfile holds
     Show(Show),
+    /// Compare two ZIPs or lockfiles: models, arguments, tensors
+    Diff(Diff),
     /// Extract a ZIP safely
     Unpack(Unpack),
     /// Look after the local cache
@@ -116,8 +120,11 @@ pub struct Lock {
     /// Write nothing; fail if the lock is stale
     #[arg(long)]
     pub check: bool,
+    /// Lock weights that do not fit their declared network; the pickle audit is not skipped
+    #[arg(long)]
+    pub no_check: bool,
     /// Pin a ZIP that others made, in a lock beside it
-    #[arg(long, value_name = "OLD.zip", conflicts_with_all = ["config", "check"])]
+    #[arg(long, value_name = "OLD.zip", conflicts_with_all = ["config", "check", "no_check"])]
     pub from: Option<PathBuf>,
     /// Report as JSON on standard output
     #[arg(long)]
@@ -153,6 +160,9 @@ pub struct Build {
     /// Replace an output that is no bundle
     #[arg(long)]
     pub force: bool,
+    /// Pack weights that do not fit their declared network; the pickle audit is not skipped
+    #[arg(long)]
+    pub no_check: bool,
     /// Report as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -219,13 +229,64 @@ fn parse_sha256(text: &str) -> Result<Sha256, String> {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  bundle show model_collection.zip\n  bundle show bundle.lock --json"
-)]
+#[command(after_help = "\
+Examples:
+  bundle check                                       # the project here: its config and weights
+  bundle check model_collection.zip                  # a bundle that was received
+  bundle check model_collection.zip --pipeline ASCT_scsegm
+  bundle check model_collection.zip --for run.yml    # HiTMicTools' own run config")]
+pub struct Check {
+    /// A config or a ZIP; by default the config that `bundle build` takes
+    #[arg(value_name = "CONFIG|BUNDLE.zip")]
+    pub target: Option<PathBuf>,
+    /// The HiTMicTools pipeline that the bundle must serve
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// The HiTMicTools run config that the bundle must serve
+    #[arg(long = "for", value_name = "ANALYSIS.yml")]
+    pub analysis: Option<PathBuf>,
+    /// A pickle global that you trust (again for more); what the bundle's maker allowed does not count here
+    #[arg(long, value_name = "MODULE.NAME", action = ArgAction::Append)]
+    pub allow_global: Vec<String>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle diff old.zip new.zip      # which tensors changed, and by how much
+  bundle diff bundle.lock new.zip
+The exit status is 0 if both hold the same, 1 if they differ.")]
+pub struct Diff {
+    /// A ZIP or a lockfile
+    #[arg(value_name = "A")]
+    pub old: PathBuf,
+    /// The ZIP or lockfile to compare it with
+    #[arg(value_name = "B")]
+    pub new: PathBuf,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle show model_collection.zip
+  bundle show model_collection.zip --model bf_focus --tensors
+  bundle show bundle.lock --json")]
 pub struct Show {
     /// A ZIP or a lockfile
     #[arg(value_name = "BUNDLE.zip|LOCK")]
     pub path: PathBuf,
+    /// Show this model alone
+    #[arg(long, value_name = "KEY")]
+    pub model: Option<String>,
+    /// List the tensors of a ZIP's models: name, type, shape
+    #[arg(long)]
+    pub tensors: bool,
     /// Report as JSON on standard output
     #[arg(long)]
     pub json: bool,

@@ -2,7 +2,7 @@
 
 use super::args::{Build, Create, CreateMbundle};
 use super::printer::{count, human_size};
-use super::{Answer, Context, Outcome, config, error};
+use super::{Answer, Context, Outcome, config, refusal_or_error};
 use crate::cache::Cache;
 use crate::ops::build::{Options, Outcome as Built, Report, build};
 use crate::plan::{FilePlan, FileReason, OutputPlan};
@@ -15,6 +15,7 @@ pub fn run(args: Build, context: &Context) -> Outcome {
         locked: args.locked,
         dry_run: args.dry_run,
         force: args.force,
+        check_architecture: !args.no_check,
     };
     perform(&options, args.explain, args.json, context)
 }
@@ -41,11 +42,13 @@ fn by_script(config: std::path::PathBuf, output: std::path::PathBuf, auto_date: 
         locked: false,
         dry_run: false,
         force: false,
+        check_architecture: true,
     }
 }
 
 fn perform(options: &Options, explain: bool, json: bool, context: &Context) -> Outcome {
-    let report = build(options, Cache::open(), &context.progress).map_err(error)?;
+    let report = build(options, Cache::open(), &context.progress)
+        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     for warning in &report.warnings {
         context.printer.warning(warning);
     }

@@ -4,7 +4,7 @@ use super::args::Lock;
 use super::printer::count;
 use std::path::Path;
 
-use super::{Answer, Context, Outcome, config, error, refusal_or_error};
+use super::{Answer, Context, Outcome, config, refusal_or_error};
 use crate::cache::Cache;
 use crate::ops::lock::{Options, Report, lock};
 use crate::ops::pin::pin;
@@ -17,8 +17,10 @@ pub fn run(args: Lock, context: &Context) -> Outcome {
     let options = Options {
         config: config(args.config.config)?,
         check: args.check,
+        check_architecture: !args.no_check,
     };
-    let report = lock(&options, Cache::open(), &context.progress).map_err(error)?;
+    let report = lock(&options, Cache::open(), &context.progress)
+        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     for warning in &report.warnings {
         context.printer.warning(warning);
     }

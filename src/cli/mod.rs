@@ -4,10 +4,13 @@ mod args;
 mod bars;
 mod build;
 mod cache;
+mod check;
+mod diff;
 mod init;
 mod lock;
 mod printer;
 mod show;
+mod table;
 mod unpack;
 mod verify;
 
@@ -108,7 +111,9 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Create(args) => build::create(args, context),
         Command::CreateMbundle(args) => build::create_mbundle(args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Check(args) => check::run(args, context),
         Command::Show(args) => show::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
         Command::Unpack(args) => unpack::run(args, context),
         Command::Cache(args) => cache::run(args, context),
         Command::Completions(args) => {

@@ -3,18 +3,30 @@
 use std::fmt::Write;
 
 use super::args::Show;
-use super::printer::{BOLD, DIM, Printer, human_size, plain_text};
+use super::printer::{BOLD, DIM, Printer, count, human_size, plain_text};
+use super::table::{Table, grouped};
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
-use crate::ops::show::{FileSummary, Kind, Report, show};
+use crate::digest::Digest;
+use crate::facts::TensorFact;
+use crate::lockfile::LockedFacts;
+use crate::ops::show::{FileSummary, Kind, Model, Options, Report, show};
 use crate::value::{Map, Value};
 
 pub fn run(args: Show, context: &Context) -> Outcome {
-    let report = show(&args.path, &context.progress)
+    let options = Options {
+        path: args.path,
+        model: args.model,
+        tensors: args.tensors,
+    };
+    let report = show(&options, &context.progress)
         .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     if args.json {
         context.printer.json(&Json::new("show", &report))?;
     } else {
-        context.printer.out(table(&report, &context.printer))?;
+        let in_depth = options.model.is_some();
+        context
+            .printer
+            .out(text(&report, in_depth, &context.printer))?;
     }
     for note in &report.notes {
         context.printer.detail("Note", note);
@@ -22,79 +34,128 @@ pub fn run(args: Show, context: &Context) -> Outcome {
     Ok(Answer::Yes)
 }
 
-fn table(report: &Report, printer: &Printer) -> String {
+fn text(report: &Report, in_depth: bool, printer: &Printer) -> String {
     let mut text = String::new();
-    head(&mut text, report, printer);
-    let rows = rows(report);
-    let keys = rows.iter().map(|row| row.key.as_str());
-    let key_width = widest(keys.chain(["MODEL"]));
-    let names = rows.iter().map(|row| row.weights.as_str());
-    let name_width = widest(names.chain(["WEIGHTS"]));
-    let titles = format!(
-        "{:<key_width$}  {:<name_width$}  {:>9}  BLAKE3",
-        "MODEL", "WEIGHTS", "SIZE"
-    );
-    let _ = writeln!(text, "\n{}", printer.styled(BOLD, titles));
-    for row in &rows {
-        let Row {
-            key,
-            weights,
-            size,
-            digest,
-            arguments,
-        } = row;
-        let digest = printer.styled(DIM, digest);
-        let _ = writeln!(
-            text,
-            "{key:<key_width$}  {weights:<name_width$}  {size:>9}  {digest}"
-        );
-        for line in arguments
-            .iter()
-            .flat_map(|map| wrapped(pieces(map), key_width + 2))
-        {
-            let _ = writeln!(text, "{:key_width$}  {}", "", printer.styled(DIM, line));
-        }
-    }
-    if !report.notes.is_empty() {
+    if !in_depth {
+        head(&mut text, report, printer);
         text.push('\n');
     }
-    for note in &report.notes {
-        let note = plain_text(&note.to_string());
-        let _ = writeln!(text, "{} {note}", printer.styled(BOLD, "note:"));
+    models(&mut text, report, in_depth, printer);
+    for model in &report.models {
+        if let Some(tensors) = &model.tensors {
+            let _ = writeln!(text, "\n{}", tensor_table(&model.key, tensors, printer));
+        }
+    }
+    if !report.notes.is_empty() && !in_depth {
+        text.push('\n');
+        for note in &report.notes {
+            let note = plain_text(&note.to_string());
+            let _ = writeln!(text, "{} {note}", printer.styled(BOLD, "note:"));
+        }
     }
     text
 }
 
-/// A line of the table, and the arguments under it.
-struct Row<'a> {
-    key: String,
-    weights: String,
-    size: String,
-    digest: String,
-    arguments: Vec<&'a Map>,
+/// A line a model, and under it its file, arguments and pickle globals.
+fn models(text: &mut String, report: &Report, in_depth: bool, printer: &Printer) {
+    let titles = ["MODEL", "NETWORK", "PARAMETERS", "DTYPE", "SIZE", "BLAKE3"];
+    let mut table = Table::new(&titles);
+    for model in &report.models {
+        table.row(row(&model.key, model.weights.as_ref(), Some(&model.facts)));
+    }
+    if let Some(file) = &report.tracker {
+        table.row(row("tracker", Some(file), None));
+    }
+    table.align_right(2);
+    table.align_right(4);
+    let lines = table.render(|title| printer.styled(BOLD, title));
+    let keys = report.models.iter().map(|model| model.key.as_str());
+    let indent = widest(keys.chain(["MODEL", "tracker"])) + 2;
+    let mut lines = lines.lines();
+    let _ = writeln!(text, "{}", lines.next().unwrap_or_default());
+    for (index, line) in lines.enumerate() {
+        let _ = writeln!(text, "{line}");
+        let Some(model) = report.models.get(index) else {
+            continue;
+        };
+        for line in details(model, in_depth, indent) {
+            let _ = writeln!(text, "{:indent$}{}", "", printer.styled(DIM, line));
+        }
+    }
 }
 
-fn rows(report: &Report) -> Vec<Row<'_>> {
-    let cells = |key: &str, file: Option<&FileSummary>, arguments| Row {
-        key: plain_text(key),
-        weights: file.map_or("-".to_owned(), |file| file.path.to_string()),
-        size: file.map_or("-".to_owned(), |file| human_size(file.contents.size)),
-        digest: file.map_or("-".to_owned(), |file| {
-            file.contents.blake3.to_string()[..12].to_owned()
-        }),
-        arguments,
+fn row(key: &str, file: Option<&FileSummary>, facts: Option<&LockedFacts>) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let text = |text: Option<&String>| text.map_or_else(dash, |text| plain_text(text));
+    vec![
+        plain_text(key),
+        text(facts.and_then(|facts| facts.architecture.as_ref())),
+        facts
+            .and_then(|facts| facts.parameters)
+            .map_or_else(dash, grouped),
+        text(facts.and_then(|facts| facts.dtype.as_ref())),
+        file.map_or_else(dash, |file| human_size(file.contents.size)),
+        file.map_or_else(dash, |file| short(&file.contents.blake3)),
+    ]
+}
+
+fn short(digest: &Digest) -> String {
+    digest.to_string()[..12].to_owned()
+}
+
+fn details(model: &Model, in_depth: bool, indent: usize) -> Vec<String> {
+    let facts = &model.facts;
+    let mut lines = Vec::new();
+    if let Some(weights) = &model.weights {
+        lines.push(weights.path.to_string());
+    }
+    let arguments = [
+        &facts.architecture_args,
+        &model.inferer_args,
+        &model.model_args,
+    ];
+    for map in arguments
+        .into_iter()
+        .flatten()
+        .filter(|map| !map.is_empty())
+    {
+        lines.extend(wrapped(pieces(map), indent));
+    }
+    let names = |title: &str, names: &[String]| {
+        let names = names.iter().map(|name| plain_text(name));
+        let pieces = std::iter::once(format!("{title}:")).chain(names);
+        wrapped(pieces, indent)
     };
-    let models = report.models.iter().map(|model| {
-        let arguments = [&model.inferer_args, &model.model_args].into_iter();
-        cells(
-            &model.key,
-            model.weights.as_ref(),
-            arguments.flatten().collect(),
-        )
-    });
-    let tracker = report.tracker.iter();
-    let tracker = tracker.map(|file| cells("tracker", Some(file), Vec::new()));
-    models.chain(tracker).collect()
+    if in_depth && !facts.globals.is_empty() {
+        lines.extend(names("pickle globals", &facts.globals));
+    }
+    if !model.allow_globals.is_empty() {
+        lines.extend(names("allowed by the config", &model.allow_globals));
+    }
+    if in_depth {
+        if let Some(weights) = &model.weights {
+            lines.push(format!("blake3 {}", weights.contents.blake3));
+        }
+        if let Some(tensors) = &facts.tensors {
+            lines.push(format!("tensor digest {tensors}"));
+        }
+    }
+    lines
+}
+
+fn tensor_table(key: &str, tensors: &[TensorFact], printer: &Printer) -> String {
+    let mut table = Table::new(&["TENSOR", "DTYPE", "SHAPE"]);
+    for tensor in tensors {
+        let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
+        table.row(vec![
+            plain_text(&tensor.name),
+            tensor.dtype.clone(),
+            format!("[{}]", shape.join(", ")),
+        ]);
+    }
+    let table = table.render(|title| printer.styled(BOLD, title));
+    let title = format!("{}: {}", plain_text(key), count(tensors.len(), "tensor"));
+    format!("{title}\n{}", table.trim_end())
 }
 
 /// HiTMicTools writes the time of the clock on its wall, and not which one that is.

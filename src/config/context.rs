@@ -39,6 +39,11 @@ impl<'a> Context<'a> {
         paths::folder_of(self.path)
     }
 
+    /// Whether the config is that of a packed bundle.
+    pub fn is_packed(&self) -> bool {
+        self.surroundings.packed_tracker.is_some()
+    }
+
     /// A stretch of the config's text.
     pub fn text(&self, span: &Span) -> &'a str {
         self.source.inner().get(span.clone()).unwrap_or_default()

@@ -3,12 +3,42 @@
 use super::catalogue::{ModelKind, ModelSpec};
 use super::context::Context;
 use super::paths::source_file;
-use super::problem::{Problem, Source};
+use super::problem::{Problem, Source, Span};
 use super::tree::{self, Data, Entry, Node, Syntax};
-use super::{Metadata, SourceFile, named, read_at_most};
+use super::{Metadata, SourceFile, named};
 
 /// A larger metadata file is refused.
 const MAX_METADATA_BYTES: u64 = 16 << 20;
+
+impl Metadata {
+    /// Where the file says something: `keys` lead down through its objects and lists, as far as they are there. The place is
+    /// that of the last key that is, or of a list's item.
+    pub fn span_of(&self, keys: &[&str]) -> Span {
+        let mut span = 0..1.min(self.source.inner().len());
+        let root = tree::parse(&self.source, Syntax::Json, &mut Vec::new());
+        let mut node = root.as_ref();
+        for key in keys {
+            match node.map(|node| &node.data) {
+                Some(Data::Map(entries)) => {
+                    let Some(entry) = entries.iter().find(|entry| entry.key.to_string() == *key)
+                    else {
+                        break;
+                    };
+                    span = entry.key_span.clone();
+                    node = Some(&entry.value);
+                }
+                Some(Data::List(items)) => {
+                    let item = key.parse().ok().and_then(|index: usize| items.get(index));
+                    let Some(item) = item else { break };
+                    span = item.span.clone();
+                    node = Some(item);
+                }
+                _ => break,
+            }
+        }
+        span
+    }
+}
 
 /// Reads and checks a metadata file.
 pub(super) fn read(
@@ -48,11 +78,12 @@ pub(super) fn read(
                 spec.kind
             ));
     }
-    Some(Metadata { file, json })
+    Some(Metadata { file, json, source })
 }
 
 fn text_of(file: &SourceFile, what: &str, context: &mut Context<'_>) -> Option<String> {
-    let complaint = match read_at_most(&file.path, MAX_METADATA_BYTES) {
+    let files = &context.surroundings.files;
+    let complaint = match files.read_at_most(&file.path, MAX_METADATA_BYTES) {
         Ok(bytes) if bytes.len() as u64 > MAX_METADATA_BYTES => {
             format!("larger than {MAX_METADATA_BYTES} bytes: is this the metadata?")
         }

@@ -1,9 +1,11 @@
 //! What a bundle is made of, read from `bundle.toml` or HiTMicTools' YAML, with everything that is wrong with it found at once.
 
+mod analysis;
 mod args;
 mod bundle;
 pub mod catalogue;
 mod context;
+mod files;
 mod foreign;
 mod metadata;
 mod model;
@@ -15,14 +17,15 @@ mod tracker;
 mod tree;
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::created::Created;
 use crate::value::Map;
+pub use analysis::{Analysis, pipeline, pipeline_problems};
 pub use catalogue::{ModelKey, ModelKind};
 use context::Context;
+pub use files::{Disk, Files, Kind as FileKind};
 pub use foreign::read_bundle_config;
 pub use paths::Surroundings;
 pub use problem::{ConfigError, Problem, Source, Span, Warning};
@@ -92,11 +95,20 @@ pub struct SourceFile {
 }
 
 /// A model's JSON metadata.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Metadata {
     pub file: SourceFile,
     /// The object, in the file's order; numbers keep all their digits.
     pub json: serde_json::Map<String, serde_json::Value>,
+    /// The file's text, for later errors that point into it.
+    pub source: Source,
+}
+
+impl PartialEq for Metadata {
+    /// Equal if they say the same.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.file, &self.json) == (&other.file, &other.json)
+    }
 }
 
 /// A test vector: what the model must answer to an input.
@@ -186,7 +198,45 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with everything that is wrong.
     pub fn load_in(path: &Path, surroundings: &Surroundings) -> Result<Self, ConfigError> {
-        let (source, syntax) = read(path)?;
+        let syntax = match path.extension().and_then(|x| x.to_str()) {
+            Some(x) if x.eq_ignore_ascii_case("toml") => Syntax::Toml,
+            Some(x) if x.eq_ignore_ascii_case("yml") || x.eq_ignore_ascii_case("yaml") => {
+                Syntax::Yaml
+            }
+            _ => {
+                let path = path.to_owned();
+                return Err(ConfigError::UnknownSyntax { path });
+            }
+        };
+        Self::load_as(path, syntax, surroundings)
+    }
+
+    /// Reads and checks the `config.yml` of a packed bundle, at `path` in `files`, as HiTMicTools' loader does: with PyYAML,
+    /// its own `_bundle_metadata` passed over. A model that the catalogue does not know is named by its weights; the tracker's settings,
+    /// if there are any, are the file `tracker` beside the config.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with everything that is wrong.
+    pub fn load_packed(
+        path: &Path,
+        tracker: &str,
+        files: Arc<dyn Files>,
+    ) -> Result<Self, ConfigError> {
+        let surroundings = Surroundings {
+            directory: paths::folder_of(path).to_owned(),
+            variable: |_| None,
+            files,
+            packed_tracker: Some(tracker.to_owned()),
+        };
+        Self::load_as(path, Syntax::PyYaml, &surroundings)
+    }
+
+    fn load_as(
+        path: &Path,
+        syntax: Syntax,
+        surroundings: &Surroundings,
+    ) -> Result<Self, ConfigError> {
+        let source = read(path, &*surroundings.files)?;
         let shared = source.clone();
         let mut context = Context::new(path, &shared, surroundings);
         let root = tree::parse(&source, syntax, &mut context.problems);
@@ -249,8 +299,12 @@ impl Parts {
             match &entry.key {
                 key if *key == "bundle".into() => parts.bundle = bundle::read(entry, context),
                 key if *key == "tracker".into() => parts.tracker = tracker::read(entry, context),
+                key if *key == "_bundle_metadata".into() && context.is_packed() => {}
                 _ => parts.models.extend(model::read(entry, context)),
             }
+        }
+        if let Some(name) = &context.surroundings.packed_tracker {
+            parts.tracker = tracker::read_packed(name, context);
         }
         model::check_names(&parts.models, context);
         if parts.models.is_empty() && context.problems.is_empty() {
@@ -266,21 +320,12 @@ impl Parts {
 }
 
 /// Reads the text of a config, without a byte order mark.
-fn read(path: &Path) -> Result<(Source, Syntax), ConfigError> {
-    let syntax = match path.extension().and_then(|x| x.to_str()) {
-        Some(x) if x.eq_ignore_ascii_case("toml") => Syntax::Toml,
-        Some(x) if x.eq_ignore_ascii_case("yml") || x.eq_ignore_ascii_case("yaml") => Syntax::Yaml,
-        _ => {
-            return Err(ConfigError::UnknownSyntax {
-                path: path.to_owned(),
-            });
-        }
-    };
+fn read(path: &Path, files: &dyn Files) -> Result<Source, ConfigError> {
     let fail = |source| ConfigError::Read {
         path: path.to_owned(),
         source,
     };
-    let bytes = read_at_most(path, MAX_CONFIG_BYTES).map_err(fail)?;
+    let bytes = files.read_at_most(path, MAX_CONFIG_BYTES).map_err(fail)?;
     let size = bytes.len() as u64;
     if size > MAX_CONFIG_BYTES {
         let size = fs::metadata(path).map_or(size, |x| x.len().max(size));
@@ -300,16 +345,7 @@ fn read(path: &Path) -> Result<(Source, Syntax), ConfigError> {
             line,
         }
     })?;
-    Ok((named(path, &text), syntax))
-}
-
-/// At most one byte more than `limit` of a file.
-fn read_at_most(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    crate::digest::open_regular(path)?
-        .take(limit + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(named(path, &text))
 }
 
 /// A text for problems to point into.

@@ -32,7 +32,7 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Model> {
     let spec = catalogue::spec(&name);
     let node = &entry.value;
     let custom_name = node.get("bundle_name");
-    if spec.is_none() && custom_name.is_none() {
+    if spec.is_none() && custom_name.is_none() && !context.is_packed() {
         unknown_model(entry, &name, context);
         return None;
     }
@@ -44,7 +44,8 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Model> {
     let bundle_name = match (spec, custom_name) {
         (Some(spec), _) => Some(spec.bundle_name.to_owned()),
         (None, Some(entry)) => bundle_name(&entry.value, &name, context),
-        (None, None) => None,
+        // In a packed bundle the weights carry the name.
+        (None, None) => packed_name(node),
     };
     check_keys(entries, &name, spec, context);
     let weights = weights(entry, &name, context);
@@ -79,6 +80,16 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Model> {
         test,
         allow_globals,
     })
+}
+
+fn packed_name(node: &Node) -> Option<String> {
+    match &node.get("model_path")?.value.data {
+        Data::String(path) => {
+            let stem = std::path::Path::new(path).file_stem()?.to_str()?;
+            is_portable_name(stem).then(|| stem.to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// Complains of files of two models that would have one name in the archive, on whatever file system it is unpacked.

@@ -5,10 +5,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
+use super::SourceFile;
 use super::context::{Context, nearest};
+use super::files::{Disk, Files, Kind};
 use super::problem::Span;
 use super::tree::{Data, Node};
-use super::{SourceFile, read_at_most};
 
 /// A git-lfs pointer is shorter than this; only shorter files are opened to look for one.
 const MAX_POINTER_BYTES: u64 = 1024;
@@ -26,6 +29,10 @@ pub struct Surroundings {
     pub directory: PathBuf,
     /// Looks up a variable of the environment.
     pub variable: fn(&str) -> Option<OsString>,
+    /// Where the files are.
+    pub files: Arc<dyn Files>,
+    /// In a packed bundle: the name of the tracker's settings, which its config does not name.
+    pub packed_tracker: Option<String>,
 }
 
 impl Surroundings {
@@ -34,6 +41,8 @@ impl Surroundings {
         Self {
             directory: PathBuf::from("."),
             variable: |name| std::env::var_os(name),
+            files: Arc::new(Disk),
+            packed_tracker: None,
         }
     }
 }
@@ -89,14 +98,14 @@ fn check_content(
     path: &Path,
     span: &Span,
 ) -> Option<()> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
+    let kind = match context.surroundings.files.kind(path) {
+        Ok(kind) => kind,
         Err(error) => {
             missing(context, what, expanded, path, span, &error);
             return None;
         }
     };
-    if metadata.is_dir() {
+    if kind == Kind::Folder {
         context
             .error(
                 format!("{what}: expected a file, found a folder"),
@@ -106,15 +115,15 @@ fn check_content(
             .set_help("name a file in it");
         return None;
     }
-    if !metadata.is_file() {
+    let Kind::File { size } = kind else {
         context.error(
             format!("{what}: expected a plain file"),
             span,
             "a device, pipe or socket",
         );
         return None;
-    }
-    if metadata.len() < MAX_POINTER_BYTES && is_lfs_pointer(path) {
+    };
+    if size < MAX_POINTER_BYTES && is_lfs_pointer(&*context.surroundings.files, path) {
         context
             .error(
                 format!("{what}: the file is a git-lfs pointer, not the content"),
@@ -176,11 +185,12 @@ fn is_variable_name(name: &str) -> bool {
 /// Relative paths are relative to the config; where nothing is there, to the working directory, as HiTMicTools has it.
 fn locate(context: &mut Context<'_>, path: &Path, span: &Span) -> PathBuf {
     let beside = context.folder().join(path);
-    if path.is_absolute() || fs::symlink_metadata(&beside).is_ok() {
+    let files = &context.surroundings.files;
+    if path.is_absolute() || files.exists(&beside) {
         return beside;
     }
     let here = context.surroundings.directory.join(path);
-    if fs::metadata(&here).is_ok() {
+    if files.kind(&here).is_ok() {
         context.elsewhere.push(span.clone());
         return here;
     }
@@ -250,7 +260,9 @@ fn similar_file(path: &Path) -> Option<String> {
     nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
-fn is_lfs_pointer(path: &Path) -> bool {
+fn is_lfs_pointer(files: &dyn Files, path: &Path) -> bool {
     // A file of `/proc` says that it is empty, and may go on for ever.
-    read_at_most(path, MAX_POINTER_BYTES).is_ok_and(|bytes| bytes.starts_with(POINTER_START))
+    files
+        .read_at_most(path, MAX_POINTER_BYTES)
+        .is_ok_and(|bytes| bytes.starts_with(POINTER_START))
 }

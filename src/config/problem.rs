@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
 /// A stretch of a source text, in bytes.
@@ -28,11 +30,13 @@ pub struct Problem {
 pub type Warning = Problem;
 
 impl Problem {
-    pub(super) fn error(source: &Source, message: impl Into<String>) -> Self {
+    /// An error in `source`.
+    pub fn error(source: &Source, message: impl Into<String>) -> Self {
         Self::new(source, Severity::Error, message.into())
     }
 
-    pub(super) fn warning(source: &Source, message: impl Into<String>) -> Self {
+    /// A warning about `source`.
+    pub fn warning(source: &Source, message: impl Into<String>) -> Self {
         Self::new(source, Severity::Warning, message.into())
     }
 
@@ -46,25 +50,40 @@ impl Problem {
         }
     }
 
-    pub(super) fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
+    /// Adds a place; the first is the one to look at.
+    #[must_use]
+    pub fn label(mut self, span: &Span, text: impl Into<String>) -> Self {
         let text = Some(text.into()).filter(|text| !text.is_empty());
         let label = LabeledSpan::new_with_span(text, span.clone());
         self.labels.push(label);
         self
     }
 
-    pub(super) fn help(mut self, text: impl Into<String>) -> Self {
+    /// Sets the next step.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
     }
 
-    pub(super) fn set_help(&mut self, text: impl Into<String>) {
+    /// Sets the next step.
+    pub fn set_help(&mut self, text: impl Into<String>) {
         self.help = Some(text.into());
     }
 
     /// Whether the problem is in this text, and not in a file that it names.
     pub(super) fn is_in(&self, source: &Source) -> bool {
         Arc::ptr_eq(self.source.inner(), source.inner())
+    }
+
+    /// Whether it is an error, and not a warning.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// Makes a warning of an error.
+    pub fn forgive(&mut self) {
+        self.severity = Severity::Warning;
     }
 
     /// What is wrong, in one line.
@@ -77,6 +96,34 @@ impl Problem {
         self.labels
             .iter()
             .map(|label| label.offset()..label.offset() + label.len())
+    }
+}
+
+impl Serialize for Problem {
+    /// Severity, message, help, and where: file, line and column from 1.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Problem", 6)?;
+        let severity = if self.is_error() { "error" } else { "warning" };
+        fields.serialize_field("severity", severity)?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("help", &self.help)?;
+        fields.serialize_field("file", self.source.name())?;
+        let place = self.spans().next().map(|span| {
+            let text = self.source.inner();
+            let before = text.get(..span.start).unwrap_or(text);
+            let line = before.matches('\n').count() + 1;
+            let column = before
+                .rsplit('\n')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .count()
+                + 1;
+            (line, column)
+        });
+        fields.serialize_field("line", &place.map(|(line, _)| line))?;
+        fields.serialize_field("column", &place.map(|(_, column)| column))?;
+        fields.end()
     }
 }
 

@@ -4,7 +4,7 @@ use super::context::{Context, misspelt};
 use super::paths::source_file;
 use super::problem::{Problem, Source, Span};
 use super::tree::{self, Data, Entry, Node, Syntax};
-use super::{SourceFile, Tracker, named, read_at_most};
+use super::{SourceFile, Tracker, named};
 use crate::value::{Map, Value};
 use crate::yaml;
 
@@ -40,6 +40,23 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Tracker> 
     };
     let file = source_file(context, &path.value, "`tracker.config_path`")?;
     let syntax = syntax_of(&file, context)?;
+    settings(file, syntax, context)
+}
+
+/// The tracker's settings in a packed bundle, whose config does not name them. HiTMicTools' bundler packs JSON under the
+/// name of YAML, which mostly is YAML too.
+pub(super) fn read_packed(name: &str, context: &mut Context<'_>) -> Option<Tracker> {
+    let path = context.folder().join(name);
+    context.surroundings.files.kind(&path).ok()?;
+    let file = SourceFile {
+        written: name.to_owned(),
+        path,
+        span: 0..0,
+    };
+    settings(file, Syntax::PyYaml, context)
+}
+
+fn settings(file: SourceFile, syntax: Syntax, context: &mut Context<'_>) -> Option<Tracker> {
     let bytes = contents(&file.path, &file.span, context)?;
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
@@ -82,7 +99,8 @@ fn syntax_of(file: &SourceFile, context: &mut Context<'_>) -> Option<Syntax> {
 }
 
 fn contents(path: &std::path::Path, span: &Span, context: &mut Context<'_>) -> Option<Vec<u8>> {
-    let complaint = match read_at_most(path, MAX_TRACKER_BYTES) {
+    let files = &context.surroundings.files;
+    let complaint = match files.read_at_most(path, MAX_TRACKER_BYTES) {
         Ok(bytes) if bytes.len() as u64 <= MAX_TRACKER_BYTES => return Some(bytes),
         Ok(_) => format!("larger than {MAX_TRACKER_BYTES} bytes: is this the tracker's config?"),
         Err(error) => error.to_string(),

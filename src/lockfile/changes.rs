@@ -29,6 +29,8 @@ pub enum Change {
         new: Digest,
         /// Known to differ by CRLF and LF alone.
         line_endings: bool,
+        /// Weights whose tensors are the same as before.
+        resaved: bool,
     },
     /// The same bytes come from another file.
     SourceRenamed {
@@ -47,6 +49,24 @@ pub enum Change {
         key: String,
         old: Option<Value>,
         new: Option<Value>,
+    },
+    /// What the weights were found to be, dotted.
+    Fact {
+        key: String,
+        old: Option<Value>,
+        new: Option<Value>,
+    },
+    /// The weights hold other tensors, or it is not known what they held.
+    Tensors {
+        model: String,
+        old: Option<Digest>,
+        new: Option<Digest>,
+    },
+    /// The weights name another pickle global, or no longer name one.
+    Global {
+        model: String,
+        global: String,
+        added: bool,
     },
     /// The models, or the keys of a table, stand in another order.
     Order {
@@ -114,6 +134,7 @@ impl Lockfile {
     fn file_changes(&self, new: &Self, explained: bool, changes: &mut Vec<Change>) {
         let old_files: HashMap<_, _> = self.files.iter().map(|file| (&file.path, file)).collect();
         let new_files: HashMap<_, _> = new.files.iter().map(|file| (&file.path, file)).collect();
+        let resaved = self.same_tensors(new);
         for old in &self.files {
             let path = old.path.clone();
             let Some(new) = new_files.get(&path) else {
@@ -125,6 +146,7 @@ impl Lockfile {
             if old.contents != new.contents && !(is_derived && explained) {
                 let (old, new) = (old.contents.blake3, new.contents.blake3);
                 changes.push(Change::FileChanged {
+                    resaved: resaved.contains(&path),
                     path,
                     old,
                     new,
@@ -141,6 +163,19 @@ impl Lockfile {
                 changes.push(Change::FileAdded { path, new });
             }
         }
+    }
+}
+
+impl Lockfile {
+    /// The weights whose tensors are the same in both.
+    fn same_tensors(&self, new: &Self) -> Vec<BundlePath> {
+        let models = self.models.iter();
+        let same = models.filter_map(|(key, old)| {
+            let new = new.models.get(key)?;
+            let same = old.facts.tensors.is_some() && old.facts.tensors == new.facts.tensors;
+            new.weights.clone().filter(|_| same)
+        });
+        same.collect()
     }
 }
 
@@ -167,6 +202,7 @@ fn one_model(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &Lock
             map_changes(changes, &key, old.unwrap_or(&empty), new.unwrap_or(&empty));
         }
     }
+    fact_changes(changes, key, old, new);
     let globals = |model: &LockedModel| {
         let names = model.allow_globals.iter().cloned();
         (!model.allow_globals.is_empty()).then(|| Value::List(names.map(Value::String).collect()))
@@ -187,6 +223,62 @@ fn one_model(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &Lock
         &tolerances(old),
         &tolerances(new),
     );
+}
+
+fn fact_changes(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &LockedModel) {
+    let (old, new) = (&old.facts, &new.facts);
+    let mut found = Vec::new();
+    let text = |text: &Option<String>| text.clone().map(Value::String);
+    let name = format!("{key}.architecture");
+    setting(
+        &mut found,
+        &name,
+        text(&old.architecture),
+        text(&new.architecture),
+    );
+    let empty = Map::new();
+    let arguments = |args: &Option<Map>| args.clone().unwrap_or_else(|| empty.clone());
+    map_changes(
+        &mut found,
+        &name,
+        &arguments(&old.architecture_args),
+        &arguments(&new.architecture_args),
+    );
+    let number = |number: Option<u64>| number.map(|number| Value::Int(number as i64));
+    setting(
+        &mut found,
+        &format!("{key}.parameters"),
+        number(old.parameters),
+        number(new.parameters),
+    );
+    setting(
+        &mut found,
+        &format!("{key}.dtype"),
+        text(&old.dtype),
+        text(&new.dtype),
+    );
+    changes.extend(found.into_iter().map(|change| match change {
+        Change::Setting { key, old, new } => Change::Fact { key, old, new },
+        other => other,
+    }));
+    if old.tensors != new.tensors {
+        changes.push(Change::Tensors {
+            model: key.to_owned(),
+            old: old.tensors,
+            new: new.tensors,
+        });
+    }
+    for (names, others, added) in [
+        (&new.globals, &old.globals, true),
+        (&old.globals, &new.globals, false),
+    ] {
+        let differing = names.iter().filter(|name| !others.contains(name));
+        changes.extend(differing.map(|name| Change::Global {
+            model: key.to_owned(),
+            global: name.clone(),
+            added,
+        }));
+    }
 }
 
 fn map_changes(changes: &mut Vec<Change>, prefix: &str, old: &Map, new: &Map) {
@@ -242,23 +334,38 @@ impl fmt::Display for Change {
                 old,
                 new,
                 line_endings,
+                resaved,
             } => {
                 let (old, new) = (short(old), short(new));
                 write!(f, "{path}: content changed, {old} -> {new}")?;
-                match line_endings {
-                    true => f.write_str(
+                match (line_endings, resaved) {
+                    (true, _) => f.write_str(
                         " (only line endings: tell git to leave them, `-text` in .gitattributes)",
                     ),
-                    false => Ok(()),
+                    (_, true) => f.write_str(" (re-saved, same weights)"),
+                    (false, false) => Ok(()),
                 }
             }
+            Self::Tensors { model, old, new } => {
+                let text =
+                    |digest: &Option<Digest>| digest.as_ref().map_or("not known".to_owned(), short);
+                write!(f, "{model}: other tensors, {} -> {}", text(old), text(new))
+            }
+            Self::Global {
+                model,
+                global,
+                added,
+            } => match added {
+                true => write!(f, "{model}: its pickle names `{global}`, which it did not"),
+                false => write!(f, "{model}: its pickle no longer names `{global}`"),
+            },
             Self::SourceRenamed { path, old, new } => {
                 let name = |source: &Option<String>| source.clone().unwrap_or("none".to_owned());
                 write!(f, "{path}: comes from {}, was {}", name(new), name(old))
             }
             Self::ModelAdded { model } => write!(f, "{model}: new model"),
             Self::ModelRemoved { model } => write!(f, "{model}: model removed"),
-            Self::Setting { key, old, new } => {
+            Self::Setting { key, old, new } | Self::Fact { key, old, new } => {
                 let text = |value: &Option<Value>| match value {
                     Some(value) => super::render::value(value),
                     None => "not set".to_owned(),

@@ -18,7 +18,8 @@ use indexmap::IndexMap;
 use crate::archive::{BundlePath, Entry};
 use crate::created::Created;
 use crate::digest::{Contents, Digest, Sha256};
-use crate::value::{Map, Value};
+use crate::fit::Fit;
+use crate::value::{Map, Value, with_toml_keys};
 
 pub use changes::Change;
 pub use parse::{LockError, LockErrorKind};
@@ -71,12 +72,45 @@ pub struct ArchivePin {
 pub struct LockedModel {
     pub weights: Option<BundlePath>,
     pub metadata: Option<BundlePath>,
+    /// What the weights were found to be; none in locks of foreign bundles.
+    pub facts: LockedFacts,
     /// Arguments as TOML has them: a key of digits is an integer, however the config wrote it.
     pub inferer_args: Option<Map>,
     pub model_args: Option<Map>,
     /// Pickle globals that the config allows besides the known ones.
     pub allow_globals: Vec<String>,
     pub test: Option<LockedTest>,
+}
+
+/// What is in a file of weights, derived from its content and the model's metadata alone.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct LockedFacts {
+    /// The network or estimator: `NAFNet`, `Pipeline(StandardScaler, LogisticRegression)`.
+    pub architecture: Option<String>,
+    /// The network's arguments, defaults included.
+    pub architecture_args: Option<Map>,
+    /// How many numbers were learnt.
+    pub parameters: Option<u64>,
+    /// The types of the tensors' elements, that of most first: `float32, int64`.
+    pub dtype: Option<String>,
+    /// The tensor digest: equal for the same tensors in any container.
+    #[serde(rename = "tensor_digest")]
+    pub tensors: Option<Digest>,
+    /// The pickle globals that the file names, sorted.
+    pub globals: Vec<String>,
+}
+
+impl From<&Fit> for LockedFacts {
+    fn from(fit: &Fit) -> Self {
+        Self {
+            architecture: fit.architecture.clone(),
+            architecture_args: fit.architecture_args.as_ref().map(with_toml_keys),
+            parameters: fit.parameters,
+            dtype: fit.dtype.clone(),
+            tensors: fit.tensors,
+            globals: fit.globals.clone(),
+        }
+    }
 }
 
 /// A model's test vectors and how closely they must be met.

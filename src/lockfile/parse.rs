@@ -10,7 +10,8 @@ use crate::digest::{Contents, Crc32, Digest, Sha256, read_at_most};
 use crate::value::{Key, Map, Value};
 
 use super::{
-    ArchivePin, INNER_NAME, Layout, LockedFile, LockedModel, LockedTest, Lockfile, VERSION,
+    ArchivePin, INNER_NAME, Layout, LockedFacts, LockedFile, LockedModel, LockedTest, Lockfile,
+    VERSION,
 };
 
 /// Why a lock cannot be used.
@@ -235,8 +236,15 @@ struct RawArchive {
 struct RawModel {
     weights: Option<BundlePath>,
     metadata: Option<BundlePath>,
+    architecture: Option<String>,
+    parameters: Option<u64>,
+    dtype: Option<String>,
+    tensors: Option<Digest>,
+    #[serde(default)]
+    globals: Vec<String>,
     #[serde(default)]
     allow_globals: Vec<String>,
+    architecture_args: Option<toml::Table>,
     inferer_args: Option<toml::Table>,
     model_args: Option<toml::Table>,
     test: Option<RawTest>,
@@ -315,6 +323,14 @@ impl TryFrom<RawModel> for LockedModel {
         Ok(Self {
             weights: raw.weights,
             metadata: raw.metadata,
+            facts: LockedFacts {
+                architecture: raw.architecture,
+                architecture_args: raw.architecture_args.map(map).transpose()?,
+                parameters: raw.parameters,
+                dtype: raw.dtype,
+                tensors: raw.tensors,
+                globals: raw.globals,
+            },
             inferer_args: raw.inferer_args.map(map).transpose()?,
             model_args: raw.model_args.map(map).transpose()?,
             allow_globals: raw.allow_globals,

@@ -58,13 +58,24 @@ fn render_model(text: &mut String, model_key: &str, model: &LockedModel) {
     if let Some(metadata) = &model.metadata {
         pair(text, "metadata", &string(metadata.as_str()));
     }
-    if !model.allow_globals.is_empty() {
-        let globals: Vec<String> = model
-            .allow_globals
-            .iter()
-            .map(|name| string(name))
-            .collect();
-        pair(text, "allow_globals", &format!("[{}]", globals.join(", ")));
+    let facts = &model.facts;
+    if let Some(architecture) = &facts.architecture {
+        pair(text, "architecture", &string(architecture));
+    }
+    if let Some(parameters) = facts.parameters {
+        pair(text, "parameters", &parameters.to_string());
+    }
+    if let Some(dtype) = &facts.dtype {
+        pair(text, "dtype", &string(dtype));
+    }
+    if let Some(tensors) = facts.tensors {
+        pair(text, "tensors", &string(&tensors.to_string()));
+    }
+    globals(text, "globals", &facts.globals);
+    globals(text, "allow_globals", &model.allow_globals);
+    if let Some(arguments) = &facts.architecture_args {
+        let _ = writeln!(text, "\n[{table}.architecture_args]");
+        pairs(text, arguments);
     }
     for (name, arguments) in [
         ("inferer_args", &model.inferer_args),
@@ -84,6 +95,18 @@ fn render_model(text: &mut String, model_key: &str, model: &LockedModel) {
         }
         pairs(text, &test.tolerances);
     }
+}
+
+/// A line for each, so that a new one is a line to review.
+fn globals(text: &mut String, key: &str, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "{key} = [");
+    for name in names {
+        let _ = writeln!(text, "  {},", string(name));
+    }
+    text.push_str("]\n");
 }
 
 fn render_file(text: &mut String, file: &LockedFile) {

@@ -35,6 +35,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Replace an output that is no bundle.
     pub force: bool,
+    /// Whether weights that do not fit their declared network are an error.
+    pub check_architecture: bool,
 }
 
 /// What was built.
@@ -106,6 +108,13 @@ pub enum Error {
     Archive(WriteError),
 }
 
+impl Error {
+    /// Whether the contents of weights are at fault.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Resolve(error) if error.is_refusal())
+    }
+}
+
 /// Brings lock and ZIP up to date.
 ///
 /// # Errors
@@ -117,7 +126,7 @@ pub fn build(
 ) -> Result<Report, Error> {
     check_extension(options.output.as_deref())?;
     let mut project = Project::open(&options.config, cache, progress)?;
-    let mut resolved = project.resolve(progress)?;
+    let mut resolved = project.resolve(options.check_architecture, progress)?;
     let output = output_path(options, &project, &resolved.lock);
     let state = observe(&mut project, &resolved.lock, &output, progress)?;
     let plan = plan(Knowledge {
@@ -153,7 +162,7 @@ pub fn build(
         lock: project.lock_path,
         models: resolved.lock.models.len(),
         plan,
-        warnings: project.config.warnings,
+        warnings: [project.config.warnings, resolved.warnings].concat(),
         cache_problem: project.cache.err().map(|error| error.to_string()),
     })
 }

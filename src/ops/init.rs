@@ -324,6 +324,7 @@ fn rebuilt_config(
             metadata: model.metadata.as_ref().map(|path| Metadata {
                 file: source(path),
                 json: serde_json::Map::new(),
+                source: Source::new("", std::sync::Arc::from("")),
             }),
             inferer_args: model.inferer_args.clone(),
             model_args: model.model_args.clone(),

@@ -19,6 +19,8 @@ pub struct Options {
     pub config: PathBuf,
     /// Write nothing; only say whether the lock is up to date.
     pub check: bool,
+    /// Whether weights that do not fit their declared network are an error.
+    pub check_architecture: bool,
 }
 
 /// What became of the lock.
@@ -51,6 +53,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the contents of weights are at fault.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Resolve(error) if error.is_refusal())
+    }
+}
+
 /// Resolves the config and writes the lock if it changed.
 ///
 /// # Errors
@@ -62,7 +71,7 @@ pub fn lock(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     let mut project = Project::open(&options.config, cache, progress)?;
-    let resolved = project.resolve(progress)?;
+    let resolved = project.resolve(options.check_architecture, progress)?;
     let plan = plan(Knowledge {
         old: project.lock.as_ref(),
         new: &resolved.lock,
@@ -80,7 +89,7 @@ pub fn lock(
         written,
         models: resolved.lock.models.len(),
         plan,
-        warnings: project.config.warnings,
+        warnings: [project.config.warnings, resolved.warnings].concat(),
         cache_problem: project.cache.err().map(|error| error.to_string()),
     })
 }

@@ -3,6 +3,8 @@
 
 pub mod build;
 pub mod cache;
+pub mod check;
+pub mod diff;
 pub mod init;
 pub mod lock;
 pub mod pin;

@@ -1,17 +1,19 @@
 //! `bundle show`: what a ZIP or a lock holds.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::adopt::{AdoptError, Note, lock_of};
-use crate::archive::{Archive, BundlePath, OpenError};
-use crate::digest::{Contents, open_regular};
-use crate::lockfile::{Layout, LockError, LockErrorKind, LockedModel, Lockfile};
+use crate::adopt::Note;
+use crate::archive::{Archive, BundlePath, ReadError};
+use crate::digest::Contents;
+use crate::facts::{FactKind, Facts, TensorFact};
+use crate::inspect::{InspectError, Inspected, inspect};
+use crate::lockfile::{Layout, LockedFacts, LockedModel, Lockfile};
 use crate::packed::TRACKER_NAME;
-use crate::progress::{Phase, Progress};
+use crate::progress::Progress;
 use crate::value::Map;
+use crate::weights::WeightsError;
 
 /// What a ZIP or a lock holds.
 #[derive(Debug, Serialize)]
@@ -46,6 +48,13 @@ pub struct Model {
     pub key: String,
     pub weights: Option<FileSummary>,
     pub metadata: Option<BundlePath>,
+    /// What the weights were found to be.
+    #[serde(flatten)]
+    pub facts: LockedFacts,
+    /// Name, type and shape of every tensor, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensors: Option<Vec<TensorFact>>,
+    pub allow_globals: Vec<String>,
     pub inferer_args: Option<Map>,
     pub model_args: Option<Map>,
     pub has_test: bool,
@@ -60,56 +69,151 @@ pub struct FileSummary {
     pub contents: Contents,
 }
 
+/// What to show.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A ZIP or a lock.
+    pub path: PathBuf,
+    /// Show this model alone.
+    pub model: Option<String>,
+    /// List the tensors of a ZIP's models.
+    pub tensors: bool,
+}
+
 /// Why nothing can be shown.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum Error {
-    #[error("cannot read {}: {error}", path.display())]
-    Read { path: PathBuf, error: io::Error },
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Lock(#[from] LockError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Adopt(#[from] AdoptError),
+    Inspect(#[from] InspectError),
+    #[error("{} has no model `{model}`", path.display())]
+    #[diagnostic(help("it has {}", known.join(", ")))]
+    NoModel {
+        path: PathBuf,
+        model: String,
+        known: Vec<String>,
+    },
+    #[error("{} is a lock, which has no tensors", path.display())]
+    #[diagnostic(help("name the ZIP"))]
+    NoTensors { path: PathBuf },
+    #[error("cannot read {path} in {}: {error}", bundle.display())]
+    Entry {
+        bundle: PathBuf,
+        path: BundlePath,
+        error: ReadError,
+    },
+    #[error("{path} in {}: {error}", bundle.display())]
+    Weights {
+        bundle: PathBuf,
+        path: BundlePath,
+        error: WeightsError,
+    },
 }
 
 impl Error {
     /// Whether the contents of the file are at fault, and not its absence.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Read { .. } | Self::Open(OpenError::Io { .. }) => false,
-            Self::Lock(error) => !matches!(error.kind, LockErrorKind::Io(_)),
-            _ => true,
+            Self::Inspect(error) => error.is_refusal(),
+            Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
+            Self::Weights { error, .. } => !matches!(error, WeightsError::Io(_)),
+            Self::NoModel { .. } | Self::NoTensors { .. } => false,
         }
     }
 }
 
-/// Shows the ZIP or the lock at `path`.
+/// Shows a ZIP or a lock.
 ///
 /// # Errors
-/// Fails if the file cannot be read or is neither.
-pub fn show(path: &Path, progress: &dyn Progress) -> Result<Report, Error> {
-    let error = |error| Error::Read {
-        path: path.to_owned(),
-        error,
+/// Fails if the file cannot be read or is neither, or has not what is asked for.
+pub fn show(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
+    let path = &options.path;
+    let Inspected {
+        archive,
+        lock,
+        notes,
+    } = inspect(path, progress)?;
+    let kind = match archive {
+        Some(_) => Kind::Bundle,
+        None => Kind::Lock,
     };
-    let mut file = open_regular(path).map_err(error)?;
-    let mut magic = [0; 2];
-    let is_zip = file.read(&mut magic).map_err(error)? == 2 && magic == *b"PK"
-        || path.extension().is_some_and(|extension| extension == "zip");
-    if !is_zip {
-        let lock = Lockfile::load(path)?.ok_or_else(|| error(io::ErrorKind::NotFound.into()))?;
-        return Ok(report(path, Kind::Lock, &lock, Vec::new()));
+    let mut report = report(path, kind, &lock, notes);
+    if let Some(archive) = &archive {
+        report.size = Some(archive.size());
     }
-    let size = file.metadata().map_err(error)?.len();
-    let archive = Archive::open(path)?;
-    let _phase = Phase::begin(progress, "Hashing", archive.size());
-    let adopted = lock_of(&archive, progress)?;
-    let mut report = report(path, Kind::Bundle, &adopted.lock, adopted.notes);
-    report.size = Some(size);
+    if let Some(wanted) = &options.model {
+        let known = report
+            .models
+            .iter()
+            .map(|model| model.key.clone())
+            .collect();
+        report.models.retain(|model| model.key == *wanted);
+        report.tracker = None;
+        if report.models.is_empty() {
+            let (path, model) = (path.clone(), wanted.clone());
+            return Err(Error::NoModel { path, model, known });
+        }
+    }
+    match &archive {
+        Some(archive) => {
+            let foreign = lock.layout == Layout::Foreign;
+            for model in &mut report.models {
+                if options.tensors || foreign {
+                    look_inside(model, archive, options.tensors, progress)?;
+                }
+            }
+        }
+        None if options.tensors => return Err(Error::NoTensors { path: path.clone() }),
+        None => {}
+    }
     Ok(report)
+}
+
+/// Reads a model's weights: for what no lock says of a foreign bundle, and for the list of tensors.
+fn look_inside(
+    model: &mut Model,
+    archive: &Archive,
+    tensors: bool,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    let Some(weights) = &model.weights else {
+        return Ok(());
+    };
+    let (bundle, path) = (archive.path().to_owned(), weights.path.clone());
+    let Some(entry) = archive.entry(path.as_str()) else {
+        return Ok(());
+    };
+    let blob = archive.blob(entry, progress);
+    let blob = match blob {
+        Ok(blob) => blob,
+        Err(error) => {
+            return Err(Error::Entry {
+                bundle,
+                path,
+                error,
+            });
+        }
+    };
+    match Facts::derive(&blob, archive.path(), progress) {
+        Ok(facts) => {
+            model.facts.parameters = facts.parameters;
+            model.facts.dtype = facts.dtype();
+            model.facts.tensors = facts.tensor_digest;
+            model.facts.globals.clone_from(&facts.globals);
+            if let FactKind::Estimator(estimator) = &facts.kind {
+                model.facts.architecture = Some(estimator.architecture.clone());
+            }
+            model.tensors = tensors.then_some(facts.tensors);
+            Ok(())
+        }
+        Err(error) if tensors => Err(Error::Weights {
+            bundle,
+            path,
+            error,
+        }),
+        // A foreign bundle is shown with what can be known of it.
+        Err(_) => Ok(()),
+    }
 }
 
 fn report(path: &Path, kind: Kind, lock: &Lockfile, notes: Vec<Note>) -> Report {
@@ -143,6 +247,9 @@ fn summary(lock: &Lockfile, key: &str, model: &LockedModel) -> Model {
             .as_ref()
             .and_then(|path| file(lock, path.as_str())),
         metadata: model.metadata.clone(),
+        facts: model.facts.clone(),
+        tensors: None,
+        allow_globals: model.allow_globals.clone(),
         inferer_args: model.inferer_args.clone(),
         model_args: model.model_args.clone(),
         has_test: model.test.is_some(),

@@ -5,13 +5,243 @@
 //! What they name is judged by [`audit`]. Tensor data stays where it is, and is streamed when it is hashed or used.
 
 pub mod audit;
+pub mod joblib;
 pub mod npy;
+pub mod numpy;
+pub mod onnx;
 pub mod pickle;
 pub mod safetensors;
+pub mod sklearn;
 pub mod tensor;
 pub mod torch;
 
+use std::fmt;
 use std::io;
+use std::path::Path;
+
+use audit::{Audit, Kind};
+use joblib::Compression;
+use tensor::Tensor;
+
+use crate::blob::Blob;
+use crate::digest::Digest;
+use crate::progress::Progress;
+
+/// What a file of weights holds, audited to its end.
+#[derive(Debug)]
+pub struct Weights {
+    pub format: Format,
+    pub content: Content,
+    /// What its pickles name, and what is wrong with them.
+    pub audit: Audit,
+}
+
+/// The container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Torch(torch::Layout),
+    Safetensors,
+    Onnx,
+    Npy,
+    Pickle(Compression),
+    /// None that any loader would open.
+    Unknown,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Torch(torch::Layout::Zip) => "PyTorch checkpoint",
+            Self::Torch(torch::Layout::Legacy) => "PyTorch checkpoint of before 1.6",
+            Self::Torch(torch::Layout::Tar) => "PyTorch checkpoint of before 0.1.10",
+            Self::Safetensors => "safetensors",
+            Self::Onnx => "ONNX model",
+            Self::Npy => "NPY array",
+            Self::Pickle(Compression::None) => "pickle",
+            Self::Pickle(_) => "compressed pickle",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// What is in the container.
+#[derive(Debug)]
+pub enum Content {
+    /// A PyTorch checkpoint with a state dict.
+    Checkpoint(Box<torch::Checkpoint>),
+    /// A state dict in safetensors.
+    Tensors(Vec<Tensor>),
+    Onnx(Box<onnx::Model>),
+    Estimator(Box<sklearn::Estimator>),
+    /// Something that is recognised and cannot be run here, with its article: `a TorchScript program`.
+    Other {
+        what: String,
+    },
+    /// Nothing that a loader would begin to unpickle.
+    None {
+        why: String,
+    },
+}
+
+impl Weights {
+    /// The tensors of a state dict, or the initialisers of an ONNX model.
+    pub fn tensors(&self) -> &[Tensor] {
+        match &self.content {
+            Content::Checkpoint(checkpoint) => match &checkpoint.content {
+                torch::Content::Tensors { tensors, .. } => tensors,
+                _ => &[],
+            },
+            Content::Tensors(tensors) => tensors,
+            Content::Onnx(model) => &model.graph.initialisers,
+            _ => &[],
+        }
+    }
+
+    /// The key of the dict in which a checkpoint's state dict is wrapped.
+    pub fn wrapper(&self) -> Option<&str> {
+        match &self.content {
+            Content::Checkpoint(checkpoint) => match &checkpoint.content {
+                torch::Content::Tensors { wrapper, .. } => wrapper.as_deref(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The tensor digest, where there are tensors; on the way, what the file says of their bytes is proven.
+    ///
+    /// # Errors
+    /// Fails if the file is damaged or cannot be read, or the user asked to stop.
+    pub fn tensor_digest(
+        &self,
+        path: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Option<Digest>, WeightsError> {
+        match (&self.content, self.tensors()) {
+            (Content::Checkpoint(checkpoint), _) => checkpoint.digest(path, progress),
+            (_, []) => Ok(None),
+            (_, tensors) => Ok(Some(tensor::tensor_digest(tensors, path, progress)?)),
+        }
+    }
+
+    /// How many numbers were learnt: of a state dict, the elements of its floating-point tensors without the running
+    /// statistics of batch norms; of others, as their own modules count.
+    pub fn parameters(&self) -> Option<u64> {
+        const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
+        match &self.content {
+            Content::Checkpoint(_) | Content::Tensors(_) => {
+                let is_learnt = |tensor: &&Tensor| {
+                    let name = tensor.name.rsplit('.').next().unwrap_or_default();
+                    tensor.dtype.is_float() && !STATISTICS.contains(&name)
+                };
+                let learnt = self
+                    .tensors()
+                    .iter()
+                    .filter(is_learnt)
+                    .map(Tensor::elements);
+                Some(learnt.fold(0, u64::saturating_add))
+            }
+            Content::Onnx(model) => Some(model.parameters()),
+            Content::Estimator(estimator) => Some(estimator.parameters()),
+            Content::Other { .. } | Content::None { .. } => None,
+        }
+    }
+}
+
+/// Reads a file of weights; `path` is only what messages and `progress` are told.
+///
+/// # Errors
+/// Fails if it cannot be read, is damaged, or cannot be audited to its end, or the user asked to stop.
+pub fn read(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights, WeightsError> {
+    if torch::layout(blob)?.is_some() {
+        return checkpoint(blob, path, progress);
+    }
+    let mut head = [0; 64];
+    let size = blob.size().min(head.len() as u64) as usize;
+    let head = head.get_mut(..size).unwrap_or_default();
+    blob.read_exact_at(head, 0)?;
+    let mut audit = Audit::default();
+    let (format, content) = if onnx::looks_like(head) {
+        (Format::Onnx, Content::Onnx(Box::new(onnx::read(blob)?)))
+    } else if safetensors::looks_like(head, blob.size()) {
+        (
+            Format::Safetensors,
+            Content::Tensors(safetensors::read(blob)?.tensors),
+        )
+    } else if npy::looks_like(head) {
+        let what = match npy::read(blob)? {
+            npy::Npy::Tensor(_) => "a single array".to_owned(),
+            npy::Npy::Objects(found) => {
+                audit = found;
+                "an array of Python objects".to_owned()
+            }
+        };
+        (Format::Npy, Content::Other { what })
+    } else {
+        return unpickled(blob, path, progress);
+    };
+    // A loader that goes by the extension would take these bytes for a pickle.
+    audit.hidden(Kind::Torch, None, blob)?;
+    Ok(Weights {
+        format,
+        content,
+        audit,
+    })
+}
+
+fn checkpoint(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights, WeightsError> {
+    let mut checkpoint = torch::read(blob, path, progress)?;
+    if checkpoint.layout == torch::Layout::Tar {
+        // Its first bytes are a name that anyone may choose, and joblib would take them for a pickle.
+        checkpoint.audit.hidden(Kind::Torch, None, blob)?;
+    }
+    let (layout, audit) = (checkpoint.layout, std::mem::take(&mut checkpoint.audit));
+    let content = match &checkpoint.content {
+        torch::Content::Tensors { .. } => Content::Checkpoint(Box::new(checkpoint)),
+        torch::Content::TorchScript => Content::Other {
+            what: "a TorchScript program".to_owned(),
+        },
+        torch::Content::Module { class } => Content::Other {
+            what: format!("a whole pickled module, a `{class}`"),
+        },
+        torch::Content::Other { what } => Content::Other { what: what.clone() },
+    };
+    Ok(Weights {
+        format: Format::Torch(layout),
+        content,
+        audit,
+    })
+}
+
+fn unpickled(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights, WeightsError> {
+    let file = match joblib::read(blob, path, progress) {
+        Ok(file) => file,
+        // Nothing would begin to unpickle it.
+        Err(error @ WeightsError::Malformed { .. }) => {
+            return Ok(Weights {
+                format: Format::Unknown,
+                content: Content::None {
+                    why: error.to_string(),
+                },
+                audit: Audit::default(),
+            });
+        }
+        Err(error) => return Err(error),
+    };
+    let other = |what| Content::Other { what };
+    let content = match file.content {
+        Some(content) => match sklearn::read(&content.pickle, &content.arrays) {
+            Ok(estimator) => Content::Estimator(Box::new(estimator)),
+            Err(error) => other(error.to_string()),
+        },
+        None => other("a pickle that cannot be read to its end".to_owned()),
+    };
+    Ok(Weights {
+        format: Format::Pickle(file.compression),
+        content,
+        audit: file.audit,
+    })
+}
 
 /// Why a file of weights cannot be read. What cannot be read to its end cannot be audited to its end either.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +259,14 @@ pub enum WeightsError {
         /// What was expected, and what was found.
         message: String,
     },
+    /// It is what it seems, but holds something that cannot be read or run here.
+    #[error("{message}")]
+    Unsupported {
+        /// What the file is, with its article: `an ONNX model`.
+        format: &'static str,
+        /// What it holds, and what to do about it.
+        message: String,
+    },
 }
 
 fn malformed(format: &str, member: Option<&str>, offset: Option<u64>, message: &str) -> String {
@@ -36,6 +274,6 @@ fn malformed(format: &str, member: Option<&str>, offset: Option<u64>, message: &
     let offset = offset.map_or(String::new(), |offset| format!(", at byte {offset}"));
     format!(
         "it is damaged, or no {}{member}{offset}: {message}",
-        format.trim_start_matches("a ")
+        format.split_once(' ').map_or(format, |(_, format)| format)
     )
 }

@@ -71,6 +71,32 @@ impl DType {
         }
     }
 
+    /// Whether elements are real numbers with a fraction.
+    pub fn is_float(self) -> bool {
+        match self {
+            Self::F64
+            | Self::F32
+            | Self::F16
+            | Self::BF16
+            | Self::F8E4M3FN
+            | Self::F8E4M3FNUZ
+            | Self::F8E5M2
+            | Self::F8E5M2FNUZ => true,
+            Self::I64
+            | Self::I32
+            | Self::I16
+            | Self::I8
+            | Self::U64
+            | Self::U32
+            | Self::U16
+            | Self::U8
+            | Self::Bool
+            | Self::C128
+            | Self::C64
+            | Self::C32 => false,
+        }
+    }
+
     /// PyTorch's name without `torch.`: `float32`.
     pub fn name(self) -> &'static str {
         match self {

@@ -36,6 +36,7 @@ impl Counting {
             locked: false,
             dry_run: false,
             force: false,
+            check_architecture: true,
         };
         let cache = Cache::open_at(session.cache().to_owned());
         let report = build(&options, cache, &counting).unwrap();
@@ -496,6 +497,7 @@ fn a_source_that_changes_under_the_build_is_named() {
             locked: false,
             dry_run: false,
             force: false,
+            check_architecture: true,
         };
         let cache = Cache::open_at(session.cache().to_owned());
         let error = build(&options, cache, &Meddler(&session, bytes))

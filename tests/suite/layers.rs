@@ -4,14 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the top. A module may use what stands below it, and of its own layer only itself.
-const LAYERS: [&[&str]; 13] = [
+const LAYERS: [&[&str]; 18] = [
     &["cli"],
     &["ops"],
     &["project"],
     &["resolve"],
     &["plan"],
+    &["inspect"],
     &["adopt"],
     &["lockfile", "packed"],
+    &["fit"],
+    &["facts"],
+    &["nn"],
+    &["weights"],
     &["config", "archive"],
     &["cache", "yaml"],
     &["atomic", "value", "created"],

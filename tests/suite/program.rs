@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 use crate::session::{Run, Session};
 
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["init"],
     &["lock"],
@@ -15,7 +15,9 @@ const COMMANDS: [&[&str]; 14] = [
     &["create"],
     &["create-mbundle"],
     &["verify"],
+    &["check"],
     &["show"],
+    &["diff"],
     &["unpack"],
     &["cache"],
     &["cache", "dir"],

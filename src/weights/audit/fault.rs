@@ -40,6 +40,10 @@ pub enum Fault {
     PersistentId,
     /// Pickles in byte strings in pickles, or one after another, in such number that nobody needs.
     Endless { what: &'static str },
+    /// Bytes after the one pickle of a file.
+    Trailing { bytes: u64 },
+    /// An object that compiled code would follow out of range: a tree's index, an array's shape.
+    Unsound { error: String },
     /// A pickle that could not be read to its end, and so not audited to its end.
     Unread { error: String },
 }
@@ -58,6 +62,8 @@ impl Fault {
             Self::Extension { .. } => "extension_code",
             Self::PersistentId => "persistent_id",
             Self::Endless { .. } => "endless",
+            Self::Trailing { .. } => "trailing_bytes",
+            Self::Unsound { .. } => "unsound_object",
             Self::Unread { .. } => "unread",
         }
     }
@@ -120,6 +126,14 @@ impl fmt::Display for Fault {
                 "it refers to something outside the file by a persistent id, which such files have none of",
             ),
             Self::Endless { what } => write!(f, "it has {what}, so it cannot be audited to its end"),
+            Self::Trailing { bytes } => write!(
+                f,
+                "the pickle has ended, and {bytes} more bytes follow, which some loader may read on"
+            ),
+            Self::Unsound { error } => write!(
+                f,
+                "an object in it does not hold together, and compiled code would believe it: {error}"
+            ),
             Self::Unread { error } => write!(
                 f,
                 "it is a pickle, but cannot be read to its end, and so not be audited to its end: {error}"

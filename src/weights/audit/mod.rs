@@ -16,6 +16,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 
 pub use fault::{Fault, Finding};
+pub use nested::is_begun;
+
+use nested::Candidate;
 
 use super::pickle::{self, GlobalName, NoHost, Pickle, PickleError, PickleErrorKind};
 use crate::blob::Blob;
@@ -63,7 +66,7 @@ impl Audit {
     /// Judges an interpreted pickle, and the pickles in its byte strings.
     pub fn pickle(&mut self, kind: Kind, member: Option<&str>, pickle: &Pickle) {
         let mut pending = self.one(kind, member, &[], pickle);
-        while let Some((within, bytes)) = pending.pop() {
+        while let Some((within, candidate)) = pending.pop() {
             if within.len() > nested::DEPTH {
                 let fault = Fault::Endless {
                     what: "pickles in byte strings of pickles, many times over",
@@ -71,7 +74,7 @@ impl Audit {
                 self.find(member, &within, 0, fault);
                 continue;
             }
-            match nested::read(&bytes) {
+            match candidate.read() {
                 Some(Ok(pickle)) => pending.extend(self.one(kind, member, &within, &pickle)),
                 Some(Err(error)) => self.broken_within(kind, member, &within, &error),
                 None => {}
@@ -82,6 +85,18 @@ impl Audit {
     /// Judges what a pickle named before it turned out that it cannot be read to its end.
     pub fn broken(&mut self, kind: Kind, member: Option<&str>, error: &PickleError) {
         self.broken_within(kind, member, &[], error);
+    }
+
+    /// Judges names alone, where it does not matter what is done with them.
+    pub fn named(&mut self, kind: Kind, member: Option<&str>, globals: &[pickle::GlobalUse]) {
+        for (offset, fault) in self.globals_of(kind, globals) {
+            self.find(member, &[], offset, fault);
+        }
+    }
+
+    /// Adds what the reader of a format found itself.
+    pub fn fault(&mut self, member: Option<&str>, offset: u64, fault: Fault) {
+        self.find(member, &[], offset, fault);
     }
 
     /// Judges bytes that their format does not say to be pickles, if some program would start to unpickle them, and
@@ -136,7 +151,7 @@ impl Audit {
         member: Option<&str>,
         within: &[u64],
         pickle: &Pickle,
-    ) -> Vec<(Vec<u64>, Vec<u8>)> {
+    ) -> Vec<(Vec<u64>, Candidate)> {
         let mut faults = self.globals_of(kind, &pickle.globals);
         faults.extend(calls::faults(kind, pickle));
         faults.sort_by_key(|(offset, _)| *offset);
@@ -145,9 +160,9 @@ impl Audit {
         for (offset, fault) in faults {
             self.find(member, within, offset, fault);
         }
-        let strings = nested::candidates(pickle);
-        strings
-            .map(|(offset, bytes)| ([within, &[offset]].concat(), bytes))
+        let candidates = nested::candidates(pickle);
+        candidates
+            .map(|inner| ([within, &[inner.offset]].concat(), inner))
             .collect()
     }
 

@@ -1,26 +1,40 @@
 //! Pickles where no format says there is one: in the byte strings and texts of another, or in any run of bytes.
 
 use super::danger;
+use crate::blob::Blob;
 use crate::weights::pickle::{self, NoHost, Node, Pickle, PickleError};
 
 /// How deep byte strings are followed. Each level is part of the one above, so that the work is at most this many times
 /// the file.
 pub(super) const DEPTH: usize = 8;
 
-/// The byte strings, and texts as bytes, that may be pickles, with the offsets of the opcodes that hold them.
-pub(super) fn candidates(pickle: &Pickle) -> impl Iterator<Item = (u64, Vec<u8>)> {
+/// A value of a pickle that may be a pickle itself.
+pub(super) struct Candidate {
+    /// Of the opcode that holds it.
+    pub offset: u64,
+    bytes: Blob,
+    is_text: bool,
+}
+
+/// The byte strings, and texts as bytes, that may be pickles.
+pub(super) fn candidates(pickle: &Pickle) -> impl Iterator<Item = Candidate> {
     let nodes = pickle.nodes.iter().zip(&pickle.made_at);
-    nodes.filter_map(|(node, &offset)| {
-        let bytes = match node {
-            Node::Bytes(bytes) if may_be_pickle(bytes) => bytes.to_vec(),
-            // Before protocol 3 byte strings are written as text of latin-1 characters.
-            Node::Str(text) if may_be_pickle(text.as_bytes()) => match latin1(text) {
-                Some(bytes) => bytes,
-                None => text.as_bytes().to_vec(),
-            },
-            _ => return None,
-        };
-        Some((offset, bytes))
+    nodes.filter_map(|(node, &offset)| match node {
+        Node::Bytes(bytes) if names_something(bytes) => Some(Candidate {
+            offset,
+            bytes: bytes.clone().into(),
+            is_text: false,
+        }),
+        // Before protocol 3 byte strings are written as text of latin-1 characters.
+        Node::Str(text) if names_something(text.as_bytes()) && text.contains('.') => {
+            let bytes = latin1(text).unwrap_or_else(|| text.as_bytes().into());
+            Some(Candidate {
+                offset,
+                bytes: bytes.into(),
+                is_text: true,
+            })
+        }
+        _ => None,
     })
 }
 
@@ -28,25 +42,28 @@ fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|c| u8::try_from(c).ok()).collect()
 }
 
-/// Whether the bytes hold an opcode that names a global, and then a `STOP` or a protocol at the beginning.
-fn may_be_pickle(bytes: &[u8]) -> bool {
-    // `\x80` and `\x93` as they are, or after `\xc2` in UTF-8.
+/// Whether the bytes hold an opcode that names a global: as it is, or after `\xc2` in UTF-8.
+fn names_something(bytes: &[u8]) -> bool {
     let names = |byte: &u8| matches!(byte, b'c' | b'i' | 0x82..=0x84 | 0x93);
-    bytes.iter().any(names) && (has_protocol(bytes) || bytes.contains(&b'.'))
+    bytes.iter().any(names)
 }
 
-fn has_protocol(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x80, 0..=5, ..] | [0xc2, 0x80, 0..=5, ..])
-}
+impl Candidate {
+    /// The pickle that it is. By itself nothing unpickles it, so what only looks like the beginning of one is none: it
+    /// must be read to its end, or be bytes that begin with a protocol or name something of the list of dangers.
+    pub fn read(&self) -> Option<Result<Pickle, PickleError>> {
+        match pickle::read(&self.bytes, 0, &mut NoHost) {
+            Ok(pickle) if pickle.globals.is_empty() && pickle.protocol < 2 => None,
+            Err(error) if self.is_text || !is_begun(&error) => None,
+            Err(error) if !self.has_protocol() && !names_danger(&error) => None,
+            result => Some(result),
+        }
+    }
 
-/// The pickle that a byte string is. By itself nothing unpickles it, so what only looks like the beginning of one is
-/// none: it must be read to its end, or begin with its protocol, or name something of the list of dangers.
-pub(super) fn read(bytes: &[u8]) -> Option<Result<Pickle, PickleError>> {
-    match pickle::read(&bytes.to_vec().into(), 0, &mut NoHost) {
-        Ok(pickle) if pickle.globals.is_empty() && pickle.protocol < 2 => None,
-        Err(error) if !is_begun(&error) => None,
-        Err(error) if !has_protocol(bytes) && !names_danger(&error) => None,
-        result => Some(result),
+    fn has_protocol(&self) -> bool {
+        let mut start = [0; 2];
+        let read = self.bytes.read_exact_at(&mut start, 0);
+        read.is_ok() && matches!(start, [0x80, 0..=5])
     }
 }
 
@@ -56,7 +73,7 @@ fn names_danger(error: &PickleError) -> bool {
 }
 
 /// Whether a program that unpickles this would have got as far as an import before it stops.
-pub(super) fn is_begun(error: &PickleError) -> bool {
+pub fn is_begun(error: &PickleError) -> bool {
     !error.kind.stops_python()
         || error
             .globals

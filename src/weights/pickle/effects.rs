@@ -70,6 +70,13 @@ impl Machine<'_> {
         let position = self.cursor.position();
         let raw = host.after_build(&self.nodes, target, self.cursor.blob(), position);
         if let Some((number, end)) = raw.map_err(PickleErrorKind::Host)? {
+            // Python's unpickler has the whole frame already, and a container that reads from the file itself goes on
+            // behind it (`pickle._Unframer`; joblib's `NumpyPickler` ends the frame first).
+            if position < self.frame_end {
+                return Err(PickleErrorKind::Host(
+                    "raw bytes begin within a frame of the pickle, and readers differ on which they are".to_owned(),
+                ));
+            }
             if !(position..=self.cursor.blob().size()).contains(&end) {
                 return Err(PickleErrorKind::Truncated);
             }

@@ -84,6 +84,8 @@ pub(super) struct Machine<'a> {
     pub globals: Vec<GlobalUse>,
     pub oddities: Vec<Oddity>,
     protocol: u8,
+    /// Where the last frame ends.
+    pub frame_end: u64,
 }
 
 /// The nodes of values that cannot be told apart, and so are made once.
@@ -109,6 +111,7 @@ impl<'a> Machine<'a> {
             globals: Vec::new(),
             oddities: Vec::new(),
             protocol: 0,
+            frame_end: 0,
         }
     }
 
@@ -164,11 +167,12 @@ impl<'a> Machine<'a> {
                 }
             }
             opcode::FRAME => {
-                // Frames only tell a reader how much to fetch at once.
+                // Frames tell a reader how much to fetch at once; that matters only to who reads on behind them.
                 let size = u64::from_le_bytes(self.cursor.array()?);
                 if i64::try_from(size).is_err() {
                     return Err(self.argument("a frame size that is not negative"));
                 }
+                self.frame_end = self.cursor.position().saturating_add(size);
             }
             opcode::MARK => {
                 if self.marks.len() as u64 >= ceiling::MARKS {

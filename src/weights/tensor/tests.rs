@@ -99,7 +99,7 @@ fn any_tensor() -> impl Strategy<Value = (Tensor, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn streaming_gathers_what_the_strides_say((tensor, storage) in any_tensor()) {

@@ -41,6 +41,7 @@ impl Folder {
         let surroundings = Surroundings {
             directory: self.path(directory),
             variable,
+            ..Surroundings::of_process()
         };
         Config::load_in(&self.path(name), &surroundings)
     }

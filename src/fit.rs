@@ -1,0 +1,467 @@
+//! Whether weights are what their config and metadata say: safe to load, and of the network that is declared.
+
+use std::fmt;
+
+use crate::config::{Config, Metadata, Model, ModelKind, Problem};
+use crate::digest::Digest;
+use crate::facts::{EstimatorFacts, FactKind, Facts, FindingFact, OnnxFacts};
+use crate::nn::{self, ArgError, Network, PathPart};
+use crate::value::{Key, Map, Value};
+use crate::weights::WeightsError;
+
+/// Who asks, and so whose word counts for pickle globals that are not known to be harmless.
+#[derive(Clone, Copy, Debug)]
+pub enum Role<'a> {
+    /// The lab that makes the bundle: its config allows them.
+    Producer,
+    /// Whoever receives the bundle: it allows them anew.
+    Receiver { allowed: &'a [String] },
+}
+
+/// What a model's weights are, and what is wrong with them.
+#[derive(Debug)]
+pub struct Fit {
+    /// Errors and warnings.
+    pub problems: Vec<Problem>,
+    /// How many of the first problems are of the audit, which nothing forgives.
+    audit: usize,
+    /// The network or estimator, as far as it is known.
+    pub architecture: Option<String>,
+    /// The network's arguments, defaults included.
+    pub architecture_args: Option<Map>,
+    pub parameters: Option<u64>,
+    pub dtype: Option<String>,
+    pub tensors: Option<Digest>,
+    pub globals: Vec<String>,
+}
+
+impl Fit {
+    /// Turns errors of the architecture check into warnings.
+    pub fn forgive_architecture(&mut self) {
+        for problem in &mut self.problems[self.audit..] {
+            problem.forgive();
+        }
+    }
+
+    /// Whether nothing is wrong; warnings do not count.
+    pub fn is_good(&self) -> bool {
+        !self.problems.iter().any(Problem::is_error)
+    }
+}
+
+/// Checks a model of `config` whose weights are as `facts` say.
+pub fn check(config: &Config, model: &Model, facts: &Facts, role: Role) -> Fit {
+    let mut check = Check {
+        config,
+        model,
+        facts,
+        problems: Vec::new(),
+    };
+    check.audit(role);
+    let audit = check.problems.len();
+    let declared = Declared::of(model);
+    let network = declared.and_then(|declared| check.network(declared));
+    check.content(declared, network.as_ref());
+    if let Some(network) = &network {
+        check.arguments(network);
+    }
+    let (architecture, architecture_args) = architecture(declared, network.as_ref(), facts);
+    Fit {
+        problems: check.problems,
+        audit,
+        architecture,
+        architecture_args,
+        parameters: facts.parameters,
+        dtype: facts.dtype(),
+        tensors: facts.tensor_digest,
+        globals: facts.globals.clone(),
+    }
+}
+
+/// Weights that cannot be read to their end, and so cannot be audited.
+pub fn unreadable(config: &Config, model: &Model, error: &WeightsError) -> Problem {
+    let message = format!("`{}`: {error}", model.weights.written);
+    Problem::error(&config.source, message)
+        .label(&model.weights.span, "these weights")
+        .help("a file that cannot be read to its end cannot be audited: save or copy it again")
+}
+
+/// What a model is declared to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Declared {
+    Network(nn::Kind),
+    /// A classifier of table rows.
+    Estimator,
+}
+
+impl Declared {
+    /// By the catalogue, or by the metadata's `model_type`; `None` if nothing says.
+    fn of(model: &Model) -> Option<Self> {
+        Some(Self::Network(match model.kind {
+            ModelKind::Nafnet => nn::Kind::NafNet,
+            ModelKind::MonaiUnet => nn::Kind::MonaiUnet,
+            ModelKind::FlexResNet => nn::Kind::FlexResNet,
+            ModelKind::RfdetrBase => nn::Kind::RfDetrBase,
+            ModelKind::RfdetrSegmentation => nn::Kind::RfDetrSegmentation,
+            ModelKind::PiClassifier => return Some(Self::Estimator),
+            ModelKind::Custom => {
+                let metadata = model.metadata.as_ref()?;
+                network_kind(metadata.json.get("model_type")?.as_str()?)?
+            }
+        }))
+    }
+}
+
+/// Which RF-DETR it is, if it is one.
+fn detector(kind: nn::Kind) -> Option<nn::rfdetr::Variant> {
+    match kind {
+        nn::Kind::RfDetrBase => Some(nn::rfdetr::Variant::Base),
+        nn::Kind::RfDetrSegmentation => Some(nn::rfdetr::Variant::Segmentation),
+        nn::Kind::NafNet | nn::Kind::MonaiUnet | nn::Kind::FlexResNet => None,
+    }
+}
+
+/// The network that a `model_type` in a metadata file names: HiTMicTools' own names, in any case.
+fn network_kind(model_type: &str) -> Option<nn::Kind> {
+    Some(match model_type.to_ascii_lowercase().as_str() {
+        "nafnet" => nn::Kind::NafNet,
+        "monaiunet" => nn::Kind::MonaiUnet,
+        "flexresnet" => nn::Kind::FlexResNet,
+        "rfdetrbase" => nn::Kind::RfDetrBase,
+        "rfdetrsegpreview" => nn::Kind::RfDetrSegmentation,
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(kind) => kind.fmt(f),
+            Self::Estimator => f.write_str("scikit-learn classifier"),
+        }
+    }
+}
+
+/// The name and arguments that the lock and `show` give.
+fn architecture(
+    declared: Option<Declared>,
+    network: Option<&Network>,
+    facts: &Facts,
+) -> (Option<String>, Option<Map>) {
+    if let FactKind::Estimator(estimator) = &facts.kind {
+        return (Some(estimator.architecture.clone()), None);
+    }
+    if let Some(network) = network {
+        let arguments: Map = network
+            .arguments()
+            .into_iter()
+            .map(|(name, value)| (Key::from(name.as_str()), Value::from_json(&value)))
+            .collect();
+        let arguments = (!arguments.is_empty()).then_some(arguments);
+        return (Some(network.kind().to_string()), arguments);
+    }
+    let name = match (&facts.kind, declared) {
+        (FactKind::Onnx(_), _) => Some("ONNX graph".to_owned()),
+        (_, Some(Declared::Network(kind))) => Some(kind.to_string()),
+        _ => None,
+    };
+    (name, None)
+}
+
+struct Check<'a> {
+    config: &'a Config,
+    model: &'a Model,
+    facts: &'a Facts,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    /// The weights, as the config names them.
+    fn file(&self) -> &str {
+        &self.model.weights.written
+    }
+
+    fn error(&mut self, message: String, label: impl Into<String>) -> &mut Problem {
+        let message = format!("`{}`: {message}", self.file());
+        let problem =
+            Problem::error(&self.config.source, message).label(&self.model.weights.span, label);
+        self.push(problem)
+    }
+
+    fn warn(&mut self, message: String, label: impl Into<String>) -> &mut Problem {
+        let message = format!("`{}`: {message}", self.file());
+        let problem =
+            Problem::warning(&self.config.source, message).label(&self.model.weights.span, label);
+        self.push(problem)
+    }
+
+    fn push(&mut self, problem: Problem) -> &mut Problem {
+        self.problems.push(problem);
+        let last = self.problems.len() - 1;
+        &mut self.problems[last]
+    }
+
+    /// Complains of everything in pickles that is not known to be harmless and that nobody who may has allowed.
+    fn audit(&mut self, role: Role) {
+        let allowed = match role {
+            Role::Producer => &self.model.allow_globals,
+            Role::Receiver { allowed } => allowed,
+        };
+        for finding in self.facts.refused(allowed) {
+            let help = self.how_to_allow(finding, role);
+            self.error(
+                finding.message.clone(),
+                format!("in it: {}", finding.place()),
+            )
+            .set_help(help);
+        }
+    }
+
+    fn how_to_allow(&self, finding: &FindingFact, role: Role) -> String {
+        match (&finding.allowable, role) {
+            (None, _) => "do not load this file, and ask whoever made it; save the weights alone, \
+                          with `torch.save(model.state_dict(), path)`"
+                .to_owned(),
+            (Some(global), Role::Producer) => format!(
+                "if it is your own code and you trust it: allow_globals = [\"{global}\"] in `{}`; better, save without it",
+                self.model.key
+            ),
+            (Some(global), Role::Receiver { .. }) => {
+                format!("if you know this code and trust it: --allow-global {global}")
+            }
+        }
+    }
+
+    /// The declared network with its arguments; complains of arguments that it does not take.
+    fn network(&mut self, declared: Declared) -> Option<Network> {
+        let Declared::Network(kind) = declared else {
+            return None;
+        };
+        if let Some(variant) = detector(kind) {
+            // Its loader takes the classes from the config, and no `model_args`.
+            let classes = self.argument_len("class_dict").map(|len| len as u64);
+            return Some(Network::RfDetr(nn::rfdetr::Args { variant, classes }));
+        }
+        let metadata = self.model.metadata.as_ref();
+        let arguments = metadata.and_then(|metadata| metadata.json.get("model_args"));
+        let arguments = match (arguments, metadata) {
+            (Some(serde_json::Value::Object(arguments)), _) => arguments,
+            (Some(_), Some(metadata)) => {
+                let problem = Problem::error(&metadata.source, "`model_args` is an object")
+                    .label(&metadata.span_of(&["model_args"]), "expected `{...}`");
+                self.push(problem);
+                return None;
+            }
+            // Reading the config has warned of what HiTMicTools would miss.
+            _ => return None,
+        };
+        match Network::from_model_args(kind, arguments) {
+            Ok(network) => Some(network),
+            Err(errors) => {
+                for error in errors {
+                    let problem = self.argument_problem(kind, metadata, &error);
+                    self.push(problem);
+                }
+                None
+            }
+        }
+    }
+
+    fn argument_problem(
+        &self,
+        kind: nn::Kind,
+        metadata: Option<&Metadata>,
+        error: &ArgError,
+    ) -> Problem {
+        let message = format!("the arguments of the {kind}: {}", error.message);
+        let problem = match metadata {
+            Some(metadata) => {
+                let mut keys = vec!["model_args".to_owned()];
+                keys.extend(error.at.iter().map(|part| match part {
+                    PathPart::Key(key) => key.clone(),
+                    PathPart::Index(index) => index.to_string(),
+                }));
+                let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                Problem::error(&metadata.source, message).label(&metadata.span_of(&keys), "here")
+            }
+            None => Problem::error(&self.config.source, message)
+                .label(&self.model.key_span, "declared here"),
+        };
+        match &error.help {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+
+    /// Compares what the file holds with what is declared.
+    fn content(&mut self, declared: Option<Declared>, network: Option<&Network>) {
+        let facts = self.facts;
+        match (&facts.kind, declared) {
+            (FactKind::None { why }, Some(declared)) => {
+                self.error(
+                    format!("it holds no weights: {why}"),
+                    format!("expected a {declared}"),
+                )
+                .set_help("`--no-check` packs it all the same");
+            }
+            (FactKind::None { why }, None) => {
+                self.warn(
+                    format!("it holds no weights: {why}"),
+                    "packed as it is; nothing declares what it should be",
+                );
+            }
+            (FactKind::Other { what }, _) => {
+                self.warn(
+                    format!("it holds {what}, not the tensors of a network"),
+                    "packed, but cannot be checked or run",
+                )
+                .set_help("save the weights alone: torch.save(model.state_dict(), path)");
+            }
+            (FactKind::Tensors { wrapper }, Some(Declared::Network(kind))) => {
+                self.wrapper(kind, wrapper.as_deref());
+                if let Some(network) = network {
+                    self.tensors(network);
+                }
+            }
+            (FactKind::Onnx(onnx), Some(Declared::Estimator)) => self.onnx_classifier(onnx),
+            (FactKind::Onnx(_), Some(Declared::Network(_))) => {}
+            (FactKind::Estimator(estimator), Some(Declared::Estimator)) => {
+                self.estimator(estimator);
+            }
+            (FactKind::Tensors { .. }, Some(Declared::Estimator)) => {
+                self.error(
+                    "it holds the tensors of a network".to_owned(),
+                    "expected a scikit-learn classifier",
+                );
+            }
+            (FactKind::Estimator(estimator), Some(Declared::Network(kind))) => {
+                let found = &estimator.architecture;
+                self.error(format!("it holds {found}"), format!("expected a {kind}"));
+            }
+            (FactKind::Tensors { .. } | FactKind::Onnx(_) | FactKind::Estimator(_), None) => {}
+        }
+    }
+
+    /// HiTMicTools hands the whole checkpoint of these networks to `load_state_dict`, which knows no wrapper.
+    /// RF-DETR's loader takes them out of `model`, and no other.
+    fn wrapper(&mut self, kind: nn::Kind, wrapper: Option<&str>) {
+        if detector(kind).is_some() {
+            if wrapper != Some("model") {
+                self.warn(
+                    format!("the {kind}'s tensors are not in `model`"),
+                    "HiTMicTools cannot load it",
+                )
+                .set_help("save them as RF-DETR does: {\"model\": state_dict, \"args\": ...}");
+            }
+            return;
+        }
+        let Some(wrapper) = wrapper else {
+            return;
+        };
+        self.warn(
+            format!("the {kind}'s tensors are wrapped in `{wrapper}`"),
+            "HiTMicTools cannot load it",
+        )
+        .set_help(format!(
+            "save them alone: torch.save(checkpoint[\"{wrapper}\"], path)"
+        ));
+    }
+
+    fn tensors(&mut self, network: &Network) {
+        let tensors = self.facts.tensors.iter();
+        let found: Vec<nn::Found> = tensors
+            .map(|tensor| nn::Found {
+                name: &tensor.name,
+                shape: &tensor.shape,
+            })
+            .collect();
+        let differences = nn::compare(network, &found);
+        if differences.is_empty() {
+            return;
+        }
+        let kind = network.kind();
+        let help = differences.guess.as_ref().map(|guess| guess.help());
+        let problem = self.error(
+            format!("the weights do not fit the declared {kind}\n{differences}"),
+            "these weights",
+        );
+        if let Some(help) = help {
+            problem.set_help(help);
+        }
+    }
+
+    fn estimator(&mut self, estimator: &EstimatorFacts) {
+        if estimator.feature_names.is_none() {
+            self.warn(
+                "the classifier does not know the names of its features".to_owned(),
+                "HiTMicTools cannot load it",
+            )
+            .set_help(
+                "fit it on a pandas DataFrame, so that scikit-learn keeps `feature_names_in_`",
+            );
+        }
+    }
+
+    fn onnx_classifier(&mut self, onnx: &OnnxFacts) {
+        if !onnx.has_feature_names {
+            self.warn(
+                "the model's metadata has no `feature_names`".to_owned(),
+                "HiTMicTools cannot load it",
+            )
+            .set_help("add them to `metadata_props`, as a JSON list or comma-separated");
+        }
+    }
+
+    /// What the arguments in the config say of a network whose own arguments say otherwise.
+    fn arguments(&mut self, network: &Network) {
+        if let Some(classes) = self.argument_len("classes") {
+            self.classes(network, classes);
+        }
+        if let (Some(declared), Some(Value::Int(min_size))) =
+            (network.min_size(), self.argument("min_size"))
+            && declared as i64 != *min_size
+        {
+            let message =
+                format!("`min_size` is {min_size} in the config and {declared} in the metadata");
+            self.error(message, "the network was trained on the latter")
+                .set_help("write the metadata's value into the config");
+        }
+        let stride = network.stride();
+        if let Some(Value::Int(patch)) = self.argument("patch_size")
+            && network.kind() == nn::Kind::MonaiUnet
+            && stride > 1
+            && *patch % stride as i64 != 0
+        {
+            let message =
+                format!("`patch_size` {patch} cannot be halved as often as the network does");
+            self.error(message, format!("expected a multiple of {stride}"));
+        }
+    }
+
+    fn classes(&mut self, network: &Network, named: usize) {
+        let Some(found) = network.classes().filter(|found| *found != named as u64) else {
+            return;
+        };
+        self.error(
+            format!("the network tells {found} classes apart, `classes` names {named}"),
+            "these weights",
+        )
+        .set_help("name every class in `classes`, and no other");
+    }
+
+    /// An argument of the config, from whichever table has it.
+    fn argument(&self, name: &str) -> Option<&Value> {
+        let tables = [&self.model.inferer_args, &self.model.model_args];
+        tables
+            .into_iter()
+            .flatten()
+            .find_map(|table| table.get(&Key::from(name)))
+    }
+
+    fn argument_len(&self, name: &str) -> Option<usize> {
+        match self.argument(name) {
+            Some(Value::Map(map)) => Some(map.len()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A ZIP or a lock, whichever a path turns out to be, as a lock.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::adopt::{AdoptError, Note, lock_of};
+use crate::archive::{Archive, OpenError};
+use crate::digest::open_regular;
+use crate::lockfile::{LockError, LockErrorKind, Lockfile};
+use crate::progress::{Phase, Progress};
+
+/// A ZIP with what it would be locked as, or a lock.
+#[derive(Debug)]
+pub struct Inspected {
+    /// The ZIP, if it is one.
+    pub archive: Option<Archive>,
+    pub lock: Lockfile,
+    /// What is odd about a foreign ZIP.
+    pub notes: Vec<Note>,
+}
+
+/// Why there is nothing to look at.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum InspectError {
+    #[error("cannot read {}: {error}", path.display())]
+    Read { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Adopt(#[from] AdoptError),
+}
+
+impl InspectError {
+    /// Whether the contents of the file are at fault, and not its absence.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::Open(OpenError::Io { .. }) => false,
+            Self::Lock(error) => !matches!(error.kind, LockErrorKind::Io(_)),
+            _ => true,
+        }
+    }
+}
+
+/// Opens the ZIP or the lock at `path`.
+///
+/// # Errors
+/// Fails if the file cannot be read or is neither.
+pub fn inspect(path: &Path, progress: &dyn Progress) -> Result<Inspected, InspectError> {
+    if !is_zip(path)? {
+        let lock = Lockfile::load(path)?.ok_or_else(|| InspectError::Read {
+            path: path.to_owned(),
+            error: io::ErrorKind::NotFound.into(),
+        })?;
+        return Ok(Inspected {
+            archive: None,
+            lock,
+            notes: Vec::new(),
+        });
+    }
+    let archive = Archive::open(path)?;
+    let _phase = Phase::begin(progress, "Hashing", archive.size());
+    let adopted = lock_of(&archive, progress)?;
+    Ok(Inspected {
+        archive: Some(archive),
+        lock: adopted.lock,
+        notes: adopted.notes,
+    })
+}
+
+/// Whether the file is a ZIP, by its first bytes, or by its name if it is too damaged to have them.
+///
+/// # Errors
+/// Fails if it cannot be read.
+pub fn is_zip(path: &Path) -> Result<bool, InspectError> {
+    let error = |error| InspectError::Read {
+        path: path.to_owned(),
+        error,
+    };
+    let mut magic = [0; 2];
+    let mut file = open_regular(path).map_err(error)?;
+    let begins = file.read(&mut magic).map_err(error)? == 2 && magic == *b"PK";
+    Ok(begins || path.extension().is_some_and(|extension| extension == "zip"))
+}

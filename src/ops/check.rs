@@ -1,0 +1,343 @@
+//! `bundle check`: schema, pickle audit, weights against their networks, and whether an analysis is served.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::adopt::{self, AdoptError};
+use crate::archive::{Archive, OpenError, ReadError};
+use crate::blob::Blob;
+use crate::config::{Analysis, Config, ConfigError, FileKind, Files, Model, Problem};
+use crate::facts::Facts;
+use crate::fit::{self, Fit, Role};
+use crate::inspect::{self, InspectError};
+use crate::lockfile::{LockedFacts, Lockfile};
+use crate::packed::{CONFIG_NAME, TRACKER_NAME};
+use crate::progress::{Phase, Progress};
+use crate::value::Map;
+use crate::weights::WeightsError;
+
+/// What to check.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A config, or a ZIP.
+    pub target: PathBuf,
+    /// The pipeline that the bundle must serve.
+    pub pipeline: Option<String>,
+    /// HiTMicTools' run config that the bundle must serve.
+    pub analysis: Option<PathBuf>,
+    /// Pickle globals that the user trusts. A config's own word counts for a config alone.
+    pub allowed: Vec<String>,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub target: PathBuf,
+    pub models: Vec<Checked>,
+    /// The pipeline that was asked about, and the models that it does not load.
+    pub pipeline: Option<Served>,
+    /// Errors and warnings, in the order of the config.
+    pub problems: Vec<Problem>,
+}
+
+/// One model.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    pub key: String,
+    /// The container, if the file could be read.
+    pub format: Option<String>,
+    pub architecture: Option<String>,
+    pub architecture_args: Option<Map>,
+    pub tensors: usize,
+    pub parameters: Option<u64>,
+    pub globals: Vec<String>,
+    pub errors: usize,
+    pub warnings: usize,
+}
+
+/// A pipeline, and what of the bundle it leaves unused.
+#[derive(Debug, Serialize)]
+pub struct Served {
+    pub name: String,
+    pub unused: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing is wrong; warnings do not count.
+    pub fn is_good(&self) -> bool {
+        !self.problems.iter().any(Problem::is_error)
+    }
+}
+
+/// Why nothing could be checked.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    #[error("cannot read {}: {error}", path.display())]
+    #[diagnostic(help("check that the file is there and readable"))]
+    Read { path: PathBuf, error: io::Error },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("{}: {error}", path.display())]
+    #[diagnostic(help("the ZIP is damaged: copy or download it again, or build it anew"))]
+    Entry { path: PathBuf, error: ReadError },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Adopt(#[from] AdoptError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Inspect(#[from] InspectError),
+}
+
+impl Error {
+    /// Whether the contents of the file are at fault, and not its absence.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::Open(OpenError::Io { .. }) => false,
+            Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
+            Self::Config(error) => matches!(
+                error,
+                ConfigError::Invalid { .. }
+                    | ConfigError::NotUtf8 { .. }
+                    | ConfigError::TooLarge { .. }
+            ),
+            Self::Inspect(error) => error.is_refusal(),
+            Self::Open(_) | Self::Adopt(_) => true,
+        }
+    }
+}
+
+/// Checks a config with its files, or a ZIP. Nothing is taken from the cache.
+///
+/// # Errors
+/// Fails if something cannot be read, or the config is so wrong that there is nothing to check. What is wrong with the
+/// weights is no error but in the report.
+pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
+    let target = &options.target;
+    let (subject, role) = match inspect::is_zip(target)? {
+        true => (
+            Subject::bundle(target)?,
+            Role::Receiver {
+                allowed: &options.allowed,
+            },
+        ),
+        false => (Subject::config(target)?, Role::Producer),
+    };
+    let mut config = subject.config.clone();
+    if matches!(role, Role::Producer) {
+        for model in &mut config.models {
+            model.allow_globals.extend(options.allowed.iter().cloned());
+        }
+    }
+    let mut report = Report {
+        target: target.clone(),
+        models: Vec::new(),
+        pipeline: None,
+        problems: config.warnings.clone(),
+    };
+    for model in &config.models {
+        let checked = check_model(
+            &subject,
+            &config,
+            model,
+            role,
+            &mut report.problems,
+            progress,
+        )?;
+        report.models.push(checked);
+    }
+    serve(options, &config, &mut report)?;
+    Ok(report)
+}
+
+/// What is checked: a config, and where its weights are.
+struct Subject {
+    config: Config,
+    archive: Option<Arc<Archive>>,
+    /// The lock inside the bundle.
+    lock: Option<Lockfile>,
+}
+
+impl Subject {
+    fn config(path: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            config: Config::load(path)?,
+            archive: None,
+            lock: None,
+        })
+    }
+
+    fn bundle(path: &Path) -> Result<Self, Error> {
+        let archive = Arc::new(Archive::open(path)?);
+        let lock = adopt::inner_lock(&archive)?;
+        let files = Arc::new(Packed(archive.clone()));
+        let config = Config::load_packed(&path.join(CONFIG_NAME), TRACKER_NAME, files)?;
+        Ok(Self {
+            config,
+            archive: Some(archive),
+            lock,
+        })
+    }
+
+    /// The bytes of a model's weights; those in a bundle with their CRC checked.
+    fn weights(&self, model: &Model, progress: &dyn Progress) -> Result<Blob, Error> {
+        let path = &model.weights.path;
+        let Some(archive) = &self.archive else {
+            return Blob::open(path).map_err(|error| Error::Read {
+                path: path.clone(),
+                error,
+            });
+        };
+        let entry = archive.entry(&model.weights.written);
+        let entry = entry.ok_or_else(|| Error::Read {
+            path: path.clone(),
+            error: io::ErrorKind::NotFound.into(),
+        })?;
+        let error = |error| Error::Entry {
+            path: archive.path().to_owned(),
+            error,
+        };
+        archive.contents(entry, progress).map_err(error)?;
+        archive.blob(entry, progress).map_err(error)
+    }
+}
+
+fn check_model(
+    subject: &Subject,
+    config: &Config,
+    model: &Model,
+    role: Role,
+    problems: &mut Vec<Problem>,
+    progress: &dyn Progress,
+) -> Result<Checked, Error> {
+    let blob = subject.weights(model, progress)?;
+    let path = &model.weights.path;
+    let _phase = Phase::begin(progress, "Checking", blob.size());
+    let first = problems.len();
+    let mut checked = Checked {
+        key: model.key.to_string(),
+        format: None,
+        architecture: None,
+        architecture_args: None,
+        tensors: 0,
+        parameters: None,
+        globals: Vec::new(),
+        errors: 0,
+        warnings: 0,
+    };
+    match Facts::derive(&blob, path, progress) {
+        Ok(facts) => {
+            let mut fit = fit::check(config, model, &facts, role);
+            problems.append(&mut fit.problems);
+            problems.extend(against_lock(subject, config, model, &fit));
+            checked.format = Some(facts.format);
+            checked.tensors = facts.tensors.len();
+            checked.architecture = fit.architecture;
+            checked.architecture_args = fit.architecture_args;
+            checked.parameters = fit.parameters;
+            checked.globals = fit.globals;
+        }
+        Err(WeightsError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            let path = path.clone();
+            return Err(Error::Read { path, error });
+        }
+        Err(error) => problems.push(fit::unreadable(config, model, &error)),
+    }
+    checked.errors = problems[first..]
+        .iter()
+        .filter(|problem| problem.is_error())
+        .count();
+    checked.warnings = problems.len() - first - checked.errors;
+    Ok(checked)
+}
+
+/// Complains if the lock inside the bundle says of the weights what they are not.
+fn against_lock(subject: &Subject, config: &Config, model: &Model, fit: &Fit) -> Option<Problem> {
+    let locked = &subject.lock.as_ref()?.models.get(model.key.as_str())?.facts;
+    let mut found = LockedFacts::from(fit);
+    // Locks of foreign bundles, and those made without the check, do not say it.
+    if locked.architecture.is_none() {
+        found.architecture = None;
+        found.architecture_args = None;
+    }
+    (*locked != found).then(|| {
+        let message = format!(
+            "`{}`: the lock inside the bundle says of it what it is not",
+            model.weights.written
+        );
+        Problem::error(&config.source, message)
+            .label(&model.weights.span, "these weights")
+            .help("the lock was edited, or made by another version; `bundle build` makes it anew")
+    })
+}
+
+/// Whether the bundle has what a pipeline and an analysis need.
+fn serve(options: &Options, config: &Config, report: &mut Report) -> Result<(), Error> {
+    let analysis = options
+        .analysis
+        .as_deref()
+        .map(Analysis::load)
+        .transpose()?;
+    if let Some(analysis) = &analysis {
+        report
+            .problems
+            .extend(analysis.problems(config, &options.target));
+    }
+    let mut names: Vec<String> = options.pipeline.iter().cloned().collect();
+    if let Some(pipeline) = analysis.and_then(|analysis| analysis.pipeline) {
+        names.push(pipeline);
+    }
+    if let Some(name) = &options.pipeline {
+        report
+            .problems
+            .extend(crate::config::pipeline_problems(config, name));
+    }
+    report.pipeline = names.into_iter().next().and_then(|name| {
+        let needed = crate::config::pipeline(&name)?;
+        let keys = config.models.iter().map(|model| model.key.as_str());
+        let unused = keys
+            .filter(|key| !needed.contains(key))
+            .map(str::to_owned)
+            .collect();
+        Some(Served { name, unused })
+    });
+    Ok(())
+}
+
+/// The files of a bundle, under the bundle's own path.
+#[derive(Debug)]
+struct Packed(Arc<Archive>);
+
+impl Packed {
+    fn name<'a>(&self, path: &'a Path) -> Option<&'a str> {
+        path.strip_prefix(self.0.path()).ok()?.to_str()
+    }
+}
+
+impl Files for Packed {
+    fn kind(&self, path: &Path) -> io::Result<FileKind> {
+        let entry = self.name(path).and_then(|name| self.0.entry(name));
+        match entry {
+            Some(entry) => Ok(FileKind::File { size: entry.size }),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let entry = self.name(path).and_then(|name| self.0.entry(name));
+        let entry = entry.ok_or(io::ErrorKind::NotFound)?;
+        if entry.size > limit {
+            return Ok(vec![
+                0;
+                usize::try_from(limit)
+                    .map_or(usize::MAX, |limit| limit + 1)
+            ]);
+        }
+        self.0.read(entry, limit).map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,436 @@
+//! Checking, comparing and showing what weights are.
+
+use std::fs;
+use std::path::Path;
+
+use insta::assert_snapshot;
+
+use crate::session::{RODS, Run, Session};
+
+const FOREIGN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/foreign");
+
+/// A pickle that runs `os.system("true")` when it is loaded: GLOBAL, a string, TUPLE1, REDUCE, STOP.
+const SYSTEM: &[u8] = b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.";
+
+/// A pickle of an instance of a lab's own class: GLOBAL, EMPTY_TUPLE, NEWOBJ, STOP.
+const OWN: &[u8] = b"\x80\x02cmylab.models\nGate\n)\x81.";
+
+/// A project of one classifier whose weights are `bytes`.
+fn classifier(bytes: &[u8]) -> Session {
+    let session = Session::new();
+    session.write("pi.pkl", bytes);
+    session.write(
+        "bundle.toml",
+        "[bundle]\nauto_date = false\n\n[pi_classification]\nmodel_path = \"pi.pkl\"\n",
+    );
+    session
+}
+
+/// What a command says, with nothing of the folder that it ran in.
+fn said(session: &Session, run: &Run) -> String {
+    let folder = session.path("").display().to_string();
+    run.transcript()
+        .replace(folder.trim_end_matches('/'), "FOLDER")
+}
+
+#[test]
+fn the_example_is_sound_as_config_and_as_bundle() {
+    let session = Session::rods();
+    let config = session.bundle(&["check"]).ends(0);
+    assert_snapshot!("config", said(&session, &config));
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    let bundle = session.bundle(&["check", "a.zip"]).ends(0);
+    assert_eq!(bundle.stdout, config.stdout);
+    // HiTMicTools' own bundle of the same models is as sound.
+    let theirs = format!("{FOREIGN}/hitmictools_rods.zip");
+    let theirs = session.bundle(&["check", &theirs]).ends(0);
+    assert_eq!(theirs.stdout, config.stdout);
+}
+
+#[test]
+fn weights_that_do_not_fit_are_compared_with_what_is_declared() {
+    let session = Session::rods();
+    session.edit("metadata/bf_focus_v3.json", "\"width\": 8", "\"width\": 16");
+    fs::copy(
+        session.path("models/bf_focus_v3.pth"),
+        session.path("models/unet_segm.pth"),
+    )
+    .unwrap();
+    session.edit("bundle.toml", ", 4 = \"joint-cell\" }\n\n[pi", " }\n\n[pi");
+    session.edit(
+        "bundle.toml",
+        "class_dict = { oof = 0 }",
+        "class_dict = { oof = 0, sharp = 1 }",
+    );
+    let check = session.bundle(&["check"]).ends(1);
+    assert_snapshot!("misfits", said(&session, &check));
+    let build = session.bundle(&["build", "-o", "a.zip"]).ends(1);
+    assert!(
+        build.stderr.contains("the weights have"),
+        "{}",
+        build.stderr
+    );
+    session.bundle(&["lock"]).ends(1);
+    assert!(!session.exists("bundle.lock"), "nothing is locked");
+    // What does not fit can be packed all the same, and is warned of.
+    let forced = session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date", "--no-check"])
+        .ends(0);
+    assert!(forced.stderr.contains("do not fit"), "{}", forced.stderr);
+    session.bundle(&["check", "a.zip"]).ends(1);
+}
+
+#[test]
+fn arguments_of_a_network_are_checked_in_the_words_of_the_metadata() {
+    let session = Session::rods();
+    session.edit("metadata/fl_focus_v3.json", "\"width\": 8", "\"widht\": 8");
+    session.edit(
+        "metadata/unet_segm.json",
+        "\"num_res_units\": 2",
+        "\"num_res_units\": \"two\"",
+    );
+    session.edit(
+        "metadata/resnet_classifier.json",
+        "\"min_size\": 32",
+        "\"min_size\": 64",
+    );
+    let check = session.bundle(&["check"]).ends(1);
+    assert_snapshot!("arguments", said(&session, &check));
+    let json = session.bundle(&["check", "--json"]).ends(1).json();
+    let problems = json["problems"].as_array().unwrap();
+    let typo = problems
+        .iter()
+        .find(|problem| problem["message"].as_str().unwrap().contains("widht"));
+    let typo = typo.unwrap();
+    assert_eq!(typo["severity"], "error");
+    assert!(
+        typo["file"]
+            .as_str()
+            .unwrap()
+            .ends_with("metadata/fl_focus_v3.json")
+    );
+    assert_eq!(typo["line"], 7);
+}
+
+#[test]
+fn a_dangerous_pickle_is_refused_whatever_anyone_allows() {
+    let session = classifier(SYSTEM);
+    let check = session.bundle(&["check"]).ends(1);
+    assert_snapshot!("dangerous", said(&session, &check));
+    session
+        .bundle(&["check", "--allow-global", "os.system"])
+        .ends(1);
+    session.edit(
+        "bundle.toml",
+        "\"pi.pkl\"\n",
+        "\"pi.pkl\"\nallow_globals = [\"os.system\"]\n",
+    );
+    for command in [
+        &["build"][..],
+        &["build", "--no-check"],
+        &["lock"],
+        &["lock", "--no-check"],
+    ] {
+        let run = session.bundle(command).ends(1);
+        assert!(run.stderr.contains("os.system"), "{}", run.stderr);
+    }
+    assert_eq!(session.names("."), ["bundle.toml", "pi.pkl"]);
+}
+
+#[test]
+fn a_labs_own_global_is_allowed_by_its_config_and_anew_by_whoever_receives_it() {
+    let session = classifier(OWN);
+    let refused = session.bundle(&["build", "-o", "a.zip"]).ends(1);
+    assert_snapshot!("own_global", said(&session, &refused));
+    session.edit(
+        "bundle.toml",
+        "\"pi.pkl\"\n",
+        "\"pi.pkl\"\nallow_globals = [\"mylab.models.Gate\"]\n",
+    );
+    session.bundle(&["build", "-o", "a.zip"]).ends(0);
+    let lock = session.text("bundle.lock");
+    assert!(
+        lock.contains("globals = [\n  \"mylab.models.Gate\",\n]\n"),
+        "{lock}"
+    );
+    assert!(
+        lock.contains("allow_globals = [\n  \"mylab.models.Gate\",\n]\n"),
+        "{lock}"
+    );
+    // The producer's word does not count for the receiver.
+    let received = session.bundle(&["check", "a.zip"]).ends(1);
+    assert_snapshot!("received", said(&session, &received));
+    session
+        .bundle(&["check", "a.zip", "--allow-global", "mylab.models.Gate"])
+        .ends(0);
+    session
+        .bundle(&["check", "a.zip", "--allow-global", "mylab.models"])
+        .ends(1);
+    session
+        .bundle(&["check", "a.zip", "--allow-global", "mylab.models.Gat"])
+        .ends(1);
+}
+
+#[test]
+fn a_new_global_is_a_line_to_review() {
+    let session = classifier(OWN);
+    session.edit(
+        "bundle.toml",
+        "\"pi.pkl\"\n",
+        "\"pi.pkl\"\nallow_globals = [\"mylab.models.Gate\", \"mylab.models.Door\"]\n",
+    );
+    session.bundle(&["lock"]).ends(0);
+    session.write("pi.pkl", b"\x80\x02cmylab.models\nDoor\n)\x81.");
+    let stale = session.bundle(&["lock", "--check"]).ends(1);
+    for global in [
+        "names `mylab.models.Door`, which it did not",
+        "no longer names `mylab.models.Gate`",
+    ] {
+        assert!(stale.stderr.contains(global), "{}", stale.stderr);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_to_its_end_is_not_packed() {
+    let session = Session::rods();
+    let whole = session.read("models/unet_segm.pth");
+    session.write("models/unet_segm.pth", &whole[..whole.len() / 2]);
+    for command in [&["check"][..], &["build"], &["build", "--no-check"]] {
+        let run = session.bundle(command).ends(1);
+        assert!(
+            run.stderr.contains("models/unet_segm.pth"),
+            "{}",
+            run.stderr
+        );
+    }
+    // What no loader would begin to unpickle is another matter.
+    session.write("models/unet_segm.pth", "a note");
+    let refused = session.bundle(&["build"]).ends(1);
+    assert!(
+        refused.stderr.contains("holds no weights"),
+        "{}",
+        refused.stderr
+    );
+    let packed = session.bundle(&["build", "--no-check"]).ends(0);
+    assert!(
+        packed.stderr.contains("holds no weights"),
+        "{}",
+        packed.stderr
+    );
+}
+
+#[test]
+fn a_pipeline_is_served_or_it_is_said_what_is_missing() {
+    let session = Session::rods();
+    let served = session
+        .bundle(&["check", "--pipeline", "ASCT_scsegm"])
+        .ends(0);
+    assert!(
+        served
+            .stdout
+            .contains("not used by ASCT_scsegm: segmentation, cell_classifier, oof_detector"),
+        "{}",
+        served.stdout
+    );
+    let unknown = session
+        .bundle(&["check", "--pipeline", "ASCT_scsegment"])
+        .ends(1);
+    assert!(
+        unknown.stderr.contains("did you mean `ASCT_scsegm`?"),
+        "{}",
+        unknown.stderr
+    );
+    let config = session.text("bundle.toml");
+    let without = config.split("[sc_segmenter]").next().unwrap().to_owned();
+    session.write("bundle.toml", without);
+    let missing = session
+        .bundle(&["check", "--pipeline", "ASCT_scsegm"])
+        .ends(1);
+    assert!(
+        missing.stderr.contains("loads `sc_segmenter`"),
+        "{}",
+        missing.stderr
+    );
+}
+
+#[test]
+fn a_run_config_is_served_or_it_is_said_what_is_missing() {
+    let session = Session::rods();
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    let run = |tracking: &str, name: &str, collection: &str| {
+        session.write(
+            "run.yml",
+            format!(
+                "input_data:\n  input_folder: data\npipeline_setup:\n  name: {name}\n  tracking: {tracking}\n\
+                 models:\n  model_collection: {collection}\ntracking:\n  parameters_override: null\n"
+            ),
+        );
+        session.bundle(&["check", "a.zip", "--for", "run.yml"])
+    };
+    let good = run("true", "ASCT_focusrestore", "a.zip").ends(0);
+    assert!(
+        good.stdout.contains("not used by ASCT_focusrestore"),
+        "{}",
+        good.stdout
+    );
+    assert!(!good.stderr.contains('⚠'), "{}", good.stderr);
+    let other = run("true", "ASCT_focusrestore", "b.zip").ends(0);
+    assert!(
+        other.stderr.contains("a bundle that is not there"),
+        "{}",
+        other.stderr
+    );
+    run("true", "ASCT_focusrestored", "a.zip").ends(1);
+    run("true", "ASCT_focusrestore", "a.tar").ends(1);
+
+    let config = session.text("bundle.toml");
+    let (before, after) = config.split_once("[pi_classification]").unwrap();
+    let rest = after.split_once("[oof_detector]").unwrap().1;
+    let without = format!("{before}[oof_detector]{rest}")
+        .replace("[tracker]\nconfig_path = \"tracking_config.yml\"\n", "");
+    session.write("bundle.toml", without);
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    let lacking = run("true", "ASCT_focusrestore", "a.zip").ends(1);
+    assert_snapshot!("lacking", said(&session, &lacking));
+    run("false", "ASCT_focusrestore", "a.zip").ends(1);
+    run("false", "ASCT_scsegm", "a.zip").ends(1);
+}
+
+#[test]
+fn a_network_has_one_digest_in_every_container() {
+    let rods = Path::new(RODS).join("models");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights");
+    let session = Session::rods();
+    let digest = |session: &Session| {
+        let lock = session.text("bundle.lock");
+        let model = lock.split("[model.bf_focus]").nth(1).unwrap().to_owned();
+        let line = model
+            .lines()
+            .find(|line| line.starts_with("tensors = "))
+            .unwrap()
+            .to_owned();
+        line
+    };
+    session.bundle(&["lock"]).ends(0);
+    let first = digest(&session);
+    for name in ["bf_focus_v3_legacy.pth", "bf_focus_v3.safetensors"] {
+        let file = [rods.join(name), fixtures.join(name)]
+            .into_iter()
+            .find(|file| file.exists());
+        let file = file.unwrap_or_else(|| panic!("{name} is not among the fixtures"));
+        fs::copy(file, session.path(&format!("models/{name}"))).unwrap();
+        let old = session.text("bundle.toml");
+        let line = old
+            .lines()
+            .find(|line| line.contains("models/bf_focus_v3"))
+            .unwrap();
+        let new = old.replacen(line, &format!("model_path = \"models/{name}\""), 1);
+        session.write("bundle.toml", new);
+        session.bundle(&["lock"]).ends(0);
+        assert_eq!(digest(&session), first, "{name}");
+    }
+}
+
+/// Two bundles: the weights saved again in another container, other weights, and another argument.
+#[test]
+fn diff_says_what_a_change_of_bytes_means() {
+    let session = Session::rods();
+    let legacy =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/bf_focus_v3_legacy.pth");
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    fs::copy(session.path("bundle.lock"), session.path("a.lock")).unwrap();
+    fs::copy(legacy, session.path("models/bf_focus_v3.pth")).unwrap();
+    // The two focus networks are of one shape.
+    fs::copy(
+        Path::new(RODS).join("models/bf_focus_v3.pth"),
+        session.path("models/fl_focus_v3.pth"),
+    )
+    .unwrap();
+    session.edit(
+        "bundle.toml",
+        "score_threshold = 0.3\n",
+        "score_threshold = 0.4\n",
+    );
+    session
+        .bundle(&["build", "-o", "b.zip", "--no-auto-date"])
+        .ends(0);
+    let created = |text: String| {
+        let lines = text.lines().filter(|line| !line.contains("bundle.created"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let zips = session.bundle(&["diff", "a.zip", "b.zip"]).ends(1);
+    assert_snapshot!("zips", created(zips.stdout));
+    let locks = session.bundle(&["diff", "a.lock", "bundle.lock"]).ends(1);
+    assert!(
+        locks.stdout.contains("bf_focus: re-saved, same weights"),
+        "{}",
+        locks.stdout
+    );
+    assert!(
+        locks.stdout.contains("fl_focus: other tensors"),
+        "{}",
+        locks.stdout
+    );
+    let json = session
+        .bundle(&["diff", "a.zip", "b.zip", "--json"])
+        .ends(1)
+        .json();
+    assert_eq!(json["weights"][0]["verdict"], "same_tensors");
+    assert_eq!(json["weights"][1]["verdict"], "tensors");
+    let same = session.bundle(&["diff", "a.lock", "a.zip"]).ends(0);
+    assert_eq!(same.stdout, "");
+    let theirs = format!("{FOREIGN}/hitmictools_rods.zip");
+    let foreign = session.bundle(&["diff", "a.zip", &theirs]).ends(1);
+    assert!(!foreign.stdout.contains("tensor"), "{}", foreign.stdout);
+    session.bundle(&["diff", "a.zip", "none.zip"]).ends(2);
+}
+
+#[test]
+fn one_model_is_shown_in_depth() {
+    let session = Session::rods();
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    let shown = session
+        .bundle(&["show", "a.zip", "--model", "cell_classifier", "--tensors"])
+        .ends(0);
+    assert_snapshot!("in_depth", shown.stdout);
+    session
+        .bundle(&["show", "bundle.lock", "--tensors"])
+        .ends(2);
+    let wrong = session
+        .bundle(&["show", "a.zip", "--model", "cell"])
+        .ends(2);
+    assert!(
+        wrong.stderr.contains("it has bf_focus, fl_focus"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+/// The facts of a file are kept under its content: a model that is unchanged is not read again, whatever became of its times.
+#[test]
+fn facts_are_kept_by_content_and_may_be_lost() {
+    let session = Session::rods();
+    session.bundle(&["lock"]).ends(0);
+    session.settle();
+    session.bundle(&["lock"]).ends(0);
+    let facts = || fs::read_dir(session.cache().join("facts")).unwrap();
+    assert_eq!(facts().count(), 7);
+    for file in facts() {
+        fs::write(file.unwrap().path(), "damaged").unwrap();
+    }
+    session.bundle(&["lock", "--check"]).ends(0);
+    for file in facts() {
+        fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    session.bundle(&["lock", "--check"]).ends(0);
+}
