@@ -165,16 +165,19 @@ pub fn read(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights
     let mut audit = Audit::default();
     let (format, content) = if onnx::looks_like(head) {
         (Format::Onnx, Content::Onnx(Box::new(onnx::read(blob)?)))
-    } else if safetensors::begins(head) {
+    } else if safetensors::looks_like(head, blob.size()) {
         (
             Format::Safetensors,
             Content::Tensors(safetensors::read(blob)?.tensors),
         )
-    } else if head.starts_with(npy::MAGIC) {
-        if let npy::Npy::Objects(found) = npy::read(blob)? {
-            audit = found;
-        }
-        let what = "a single array".to_owned();
+    } else if npy::looks_like(head) {
+        let what = match npy::read(blob)? {
+            npy::Npy::Tensor(_) => "a single array".to_owned(),
+            npy::Npy::Objects(found) => {
+                audit = found;
+                "an array of Python objects".to_owned()
+            }
+        };
         (Format::Npy, Content::Other { what })
     } else {
         return unpickled(blob, path, progress);

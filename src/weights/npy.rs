@@ -18,6 +18,11 @@ const LONGEST_HEADER: u64 = 64 << 10;
 /// Dimensions of an array: NumPy's limit.
 const MOST_DIMENSIONS: usize = 64;
 
+/// Whether a file that begins so would be taken for one.
+pub fn looks_like(head: &[u8]) -> bool {
+    head.starts_with(MAGIC)
+}
+
 /// What the file holds.
 #[derive(Debug)]
 pub enum Npy {

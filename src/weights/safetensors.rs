@@ -29,10 +29,15 @@ pub struct SafeTensors {
     pub metadata: Vec<(String, String)>,
 }
 
-/// Whether a file that begins so could be of this format.
-pub fn begins(head: &[u8]) -> bool {
-    // The length of a header is below 2^32, and the header is a JSON object.
-    matches!(head, [_, _, _, _, 0, 0, 0, 0, b'{', ..])
+/// Whether a file of `size` bytes that begins so could be of this format: its header is a JSON object, and has the length
+/// that stands before it.
+pub fn looks_like(head: &[u8], size: u64) -> bool {
+    match head.split_first_chunk() {
+        Some((length, [b'{', ..])) => {
+            u64::from_le_bytes(*length) <= LONGEST_HEADER.min(size.saturating_sub(LENGTH))
+        }
+        _ => false,
+    }
 }
 
 /// Reads a file.
@@ -274,7 +279,10 @@ mod tests {
     fn tensors_are_where_the_header_says() {
         let header = r#"{"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2,1],"data_offsets":[4,8]},
             "a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"z":{"dtype":"I64","shape":[0,5],"data_offsets":[8,8]}}   "#;
-        assert!(begins(&file(header, &[]).read(1000).unwrap()));
+        let whole = file(header, &[]);
+        assert!(looks_like(&whole.read(1000).unwrap(), whole.size()));
+        assert!(!looks_like(&whole.read(1000).unwrap(), whole.size() - 1));
+        assert!(!looks_like(&whole.read(1000).unwrap()[..8], whole.size()));
         let found = read(&file(header, &[1, 2, 3, 4, 5, 6, 7, 8])).unwrap();
         assert_eq!(found.metadata, [("format".to_owned(), "pt".to_owned())]);
         let names: Vec<&str> = found
