@@ -106,7 +106,7 @@ pub enum Error {
     Weights {
         bundle: PathBuf,
         path: BundlePath,
-        error: WeightsError,
+        error: Box<WeightsError>,
     },
 }
 
@@ -116,7 +116,7 @@ impl Error {
         match self {
             Self::Inspect(error) => error.is_refusal(),
             Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
-            Self::Weights { error, .. } => !matches!(error, WeightsError::Io(_)),
+            Self::Weights { error, .. } => !matches!(**error, WeightsError::Io(_)),
             Self::NoModel { .. } | Self::NoTensors { .. } => false,
         }
     }
@@ -209,7 +209,7 @@ fn look_inside(
         Err(error) if tensors => Err(Error::Weights {
             bundle,
             path,
-            error,
+            error: Box::new(error),
         }),
         // A foreign bundle is shown with what can be known of it.
         Err(_) => Ok(()),

@@ -86,7 +86,9 @@ fn any_tensor() -> impl Strategy<Value = (Tensor, Vec<u8>)> {
                 .map(|(n, s)| n.saturating_sub(1) * s)
                 .sum();
             let size = (offset + last + 1) * dtype.size();
-            let storage: Vec<u8> = (0..size).map(|i| ((i * 2_654_435_761) >> 11) as u8).collect();
+            let storage: Vec<u8> = (0..size)
+                .map(|i| ((i * 2_654_435_761) >> 11) as u8)
+                .collect();
             let tensor = Tensor {
                 shape,
                 strides,
