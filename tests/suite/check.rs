@@ -310,12 +310,11 @@ fn a_network_has_one_digest_in_every_container() {
     let digest = |session: &Session| {
         let lock = session.text("bundle.lock");
         let model = lock.split("[model.bf_focus]").nth(1).unwrap().to_owned();
-        let line = model
+        model
             .lines()
             .find(|line| line.starts_with("tensors = "))
             .unwrap()
-            .to_owned();
-        line
+            .to_owned()
     };
     session.bundle(&["lock"]).ends(0);
     let first = digest(&session);
