@@ -43,10 +43,12 @@ pub enum FactKind {
     Onnx(OnnxFacts),
     /// A fitted scikit-learn estimator.
     Estimator(EstimatorFacts),
-    /// Something that is recognised and cannot be run here.
+    /// A network with its code, which cannot be run here.
+    Program { what: String },
+    /// Something else that is recognised.
     Other { what: String },
     /// Nothing that any loader would open.
-    None { why: String },
+    None,
 }
 
 /// What an ONNX model says of itself.
@@ -136,19 +138,15 @@ impl Facts {
         path: &Path,
         progress: &dyn Progress,
     ) -> Result<Self, WeightsError> {
-        let tensors = weights.tensors();
-        let tensor_digest = match tensors {
-            [] => None,
-            _ => Some(tensor::tensor_digest(tensors, path, progress)?),
-        };
-        let mut table: Vec<TensorFact> = tensors.iter().map(TensorFact::from).collect();
+        let tensors = weights.tensors().iter();
+        let mut table: Vec<TensorFact> = tensors.map(TensorFact::from).collect();
         table.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self {
             format: weights.format.to_string(),
             kind: kind(weights),
             parameters: weights.parameters(),
             tensors: table,
-            tensor_digest,
+            tensor_digest: weights.tensor_digest(path, progress)?,
             globals: weights.audit.globals.iter().cloned().collect(),
             findings: weights.audit.findings.iter().map(finding).collect(),
         })
@@ -217,8 +215,8 @@ fn finding(finding: &Finding) -> FindingFact {
 
 fn kind(weights: &Weights) -> FactKind {
     match &weights.content {
-        Content::Tensors { wrapper, .. } => FactKind::Tensors {
-            wrapper: wrapper.clone(),
+        Content::Checkpoint(_) | Content::Tensors(_) => FactKind::Tensors {
+            wrapper: weights.wrapper().map(str::to_owned),
         },
         Content::Onnx(model) => FactKind::Onnx(OnnxFacts {
             opset: model.opset("").unwrap_or_default(),
@@ -233,8 +231,9 @@ fn kind(weights: &Weights) -> FactKind {
             feature_names: estimator.feature_names.clone(),
             classes: estimator.classes().map(|classes| classes.len() as u64),
         }),
+        Content::Program { what } => FactKind::Program { what: what.clone() },
         Content::Other { what } => FactKind::Other { what: what.clone() },
-        Content::None { why } => FactKind::None { why: why.clone() },
+        Content::None => FactKind::None,
     }
 }
 
@@ -247,5 +246,9 @@ fn architecture(estimator: &sklearn::Estimator) -> String {
         Some(estimator) => architecture(estimator),
         None => "passthrough".to_owned(),
     });
-    format!("{}({})", estimator.class, steps.collect::<Vec<_>>().join(", "))
+    format!(
+        "{}({})",
+        estimator.class,
+        steps.collect::<Vec<_>>().join(", ")
+    )
 }

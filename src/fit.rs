@@ -110,7 +110,6 @@ impl Declared {
             }
         }))
     }
-
 }
 
 /// Which RF-DETR it is, if it is one.
@@ -156,6 +155,8 @@ fn architecture(
         let arguments: Map = network
             .arguments()
             .into_iter()
+            // What is none is not there.
+            .filter(|(_, value)| !value.is_null())
             .map(|(name, value)| (Key::from(name.as_str()), Value::from_json(&value)))
             .collect();
         let arguments = (!arguments.is_empty()).then_some(arguments);
@@ -168,6 +169,9 @@ fn architecture(
     };
     (name, None)
 }
+
+const NO_WEIGHTS: &str =
+    "it holds no weights: it is no checkpoint, no safetensors or ONNX file, and no pickle";
 
 struct Check<'a> {
     config: &'a Config,
@@ -210,16 +214,24 @@ impl Check<'_> {
         };
         for finding in self.facts.refused(allowed) {
             let help = self.how_to_allow(finding, role);
-            self.error(finding.message.clone(), format!("in it: {}", finding.place()))
-                .set_help(help);
+            self.error(
+                finding.message.clone(),
+                format!("in it: {}", finding.place()),
+            )
+            .set_help(help);
         }
     }
 
     fn how_to_allow(&self, finding: &FindingFact, role: Role) -> String {
         match (&finding.allowable, role) {
-            (None, _) => "do not load this file, and ask whoever made it; save the weights alone, \
-                          with `torch.save(model.state_dict(), path)`"
-                .to_owned(),
+            (None, _) => match self.model.kind {
+                ModelKind::PiClassifier => {
+                    "do not load this file, and ask whoever made it".to_owned()
+                }
+                _ => "do not load this file, and ask whoever made it for the weights alone, as \
+                      `torch.save(model.state_dict(), path)` writes them"
+                    .to_owned(),
+            },
             (Some(global), Role::Producer) => format!(
                 "if it is your own code and you trust it: allow_globals = [\"{global}\"] in `{}`; better, save without it",
                 self.model.key
@@ -295,23 +307,42 @@ impl Check<'_> {
     fn content(&mut self, declared: Option<Declared>, network: Option<&Network>) {
         let facts = self.facts;
         match (&facts.kind, declared) {
-            (FactKind::None { why }, Some(declared)) => {
-                self.error(format!("it holds no weights: {why}"), format!("expected a {declared}"))
-                    .set_help("`--no-check` packs it all the same");
+            (FactKind::None, Some(declared)) => {
+                self.error(NO_WEIGHTS.to_owned(), format!("expected a {declared}"))
+                    .set_help(
+                        "name the file of the weights; `--no-check` packs this one all the same",
+                    );
             }
-            (FactKind::None { why }, None) => {
+            (FactKind::None, None) => {
                 self.warn(
-                    format!("it holds no weights: {why}"),
-                    "packed as it is; nothing declares what it should be",
+                    NO_WEIGHTS.to_owned(),
+                    "packed as it is: nothing declares what it should be",
                 );
             }
-            (FactKind::Other { what }, _) => {
+            // What the audit refuses is not packed, whatever it is.
+            (FactKind::Other { .. } | FactKind::Program { .. }, _)
+                if self.problems.iter().any(Problem::is_error) => {}
+            (FactKind::Program { what }, _) => {
                 self.warn(
                     format!("it holds {what}, not the tensors of a network"),
                     "packed, but cannot be checked or run",
                 )
                 .set_help("save the weights alone: torch.save(model.state_dict(), path)");
             }
+            (FactKind::Other { what }, Some(Declared::Network(kind))) => {
+                self.error(
+                    format!("it holds {what}"),
+                    format!("expected the tensors of a {kind}"),
+                )
+                .set_help("save the weights alone: torch.save(model.state_dict(), path)");
+            }
+            (FactKind::Other { what }, Some(Declared::Estimator)) => {
+                self.warn(
+                    format!("it holds {what}, which is no classifier that is known here"),
+                    "packed, but cannot be checked or run",
+                );
+            }
+            (FactKind::Other { .. }, None) => {}
             (FactKind::Tensors { wrapper }, Some(Declared::Network(kind))) => {
                 self.wrapper(kind, wrapper.as_deref());
                 if let Some(network) = network {
@@ -375,10 +406,12 @@ impl Check<'_> {
             return;
         }
         let kind = network.kind();
-        let help = differences.guess.as_ref().map(|guess| guess.help());
+        let guess = differences.guess.as_ref();
+        let label = guess.map_or("these weights".to_owned(), ToString::to_string);
+        let help = guess.map(|guess| guess.help());
         let problem = self.error(
             format!("the weights do not fit the declared {kind}\n{differences}"),
-            "these weights",
+            label,
         );
         if let Some(help) = help {
             problem.set_help(help);
@@ -416,9 +449,8 @@ impl Check<'_> {
             (network.min_size(), self.argument("min_size"))
             && declared as i64 != *min_size
         {
-            let message = format!(
-                "`min_size` is {min_size} in the config and {declared} in the metadata"
-            );
+            let message =
+                format!("`min_size` is {min_size} in the config and {declared} in the metadata");
             self.error(message, "the network was trained on the latter")
                 .set_help("write the metadata's value into the config");
         }
@@ -428,7 +460,8 @@ impl Check<'_> {
             && stride > 1
             && *patch % stride as i64 != 0
         {
-            let message = format!("`patch_size` {patch} cannot be halved as often as the network does");
+            let message =
+                format!("`patch_size` {patch} cannot be halved as often as the network does");
             self.error(message, format!("expected a multiple of {stride}"));
         }
     }

@@ -12,7 +12,7 @@ use crate::blob::Blob;
 use crate::cache::{Cache, Clock, Record, Records, Stamp};
 use crate::config::{Config, Model, Problem, SourceFile};
 use crate::created::Created;
-use crate::digest::{Contents, hash_range, open_regular};
+use crate::digest::{Contents, hash_range, open_regular, read_at_most};
 use crate::facts::Facts;
 use crate::fit::{self, Fit, Role};
 use crate::lockfile::{Layout, LockedFacts, LockedFile, LockedModel, LockedTest, Lockfile};
@@ -177,8 +177,7 @@ fn check_weights(
             Err(error) => problems.push(fit::unreadable(config, model, &error)),
         }
     }
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        problems.into_iter().partition(Problem::is_error);
+    let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Problem::is_error);
     match errors.is_empty() {
         true => Ok((fits, warnings)),
         false => Err(ResolveError::Weights { problems: errors }),
@@ -241,7 +240,7 @@ fn line_endings(old: &Lockfile, sources: &[(Entry, archive::Source)]) -> Vec<Bun
         }
         let bytes = match source {
             archive::Source::Bytes(bytes) => Ok(bytes.clone()),
-            archive::Source::File(path) => std::fs::read(path),
+            archive::Source::File(path) => read_at_most(path, LIMIT),
         };
         bytes.is_ok_and(|bytes| {
             let lf = archive::to_lf(&bytes);
@@ -396,47 +395,47 @@ impl Pieces<'_> {
             hashed,
             fits,
         } = *self;
-    let mut files = Files::default();
-    files.generate(
-        packed::CONFIG_NAME,
-        None,
-        packed::config_yml(config, created),
-    )?;
-    if let Some(tracker) = &config.tracker {
-        let bytes = packed::tracker_yml(tracker).to_vec();
-        files.generate(packed::TRACKER_NAME, Some(&tracker.file), bytes)?;
+        let mut files = Files::default();
+        files.generate(
+            packed::CONFIG_NAME,
+            None,
+            packed::config_yml(config, created),
+        )?;
+        if let Some(tracker) = &config.tracker {
+            let bytes = packed::tracker_yml(tracker).to_vec();
+            files.generate(packed::TRACKER_NAME, Some(&tracker.file), bytes)?;
+        }
+        for model in &config.models {
+            let source = model.metadata.as_ref().map(|metadata| &metadata.file);
+            let bytes = packed::model_metadata_json(model);
+            files.generate(&packed::metadata_name(model), source, bytes)?;
+        }
+        for (path, file) in large {
+            files.copy(path, file, hashed[path].0);
+        }
+        files
+            .0
+            .sort_by(|(a, _), (b, _)| archive::rank(&a.path).cmp(&archive::rank(&b.path)));
+        let mut models = IndexMap::new();
+        for (model, fit) in config.models.iter().zip(fits) {
+            models.insert(model.key.to_string(), locked(model, fit)?);
+        }
+        let name = config.path.file_name().unwrap_or_default();
+        let lock = Lockfile {
+            layout: Layout::Canonical,
+            config: name.to_string_lossy().into_owned(),
+            created: Some(created),
+            archive: None,
+            about: config.about.clone(),
+            models,
+            files: files.0.iter().map(|(file, _)| file.clone()).collect(),
+        };
+        let sources = files.0.into_iter().map(|(file, source)| {
+            let LockedFile { path, contents, .. } = file;
+            (Entry { path, contents }, source)
+        });
+        Ok((lock, sources.collect()))
     }
-    for model in &config.models {
-        let source = model.metadata.as_ref().map(|metadata| &metadata.file);
-        let bytes = packed::model_metadata_json(model);
-        files.generate(&packed::metadata_name(model), source, bytes)?;
-    }
-    for (path, file) in large {
-        files.copy(path, file, hashed[path].0);
-    }
-    files
-        .0
-        .sort_by(|(a, _), (b, _)| archive::rank(&a.path).cmp(&archive::rank(&b.path)));
-    let mut models = IndexMap::new();
-    for (model, fit) in config.models.iter().zip(fits) {
-        models.insert(model.key.to_string(), locked(model, fit)?);
-    }
-    let name = config.path.file_name().unwrap_or_default();
-    let lock = Lockfile {
-        layout: Layout::Canonical,
-        config: name.to_string_lossy().into_owned(),
-        created: Some(created),
-        archive: None,
-        about: config.about.clone(),
-        models,
-        files: files.0.iter().map(|(file, _)| file.clone()).collect(),
-    };
-    let sources = files.0.into_iter().map(|(file, source)| {
-        let LockedFile { path, contents, .. } = file;
-        (Entry { path, contents }, source)
-    });
-    Ok((lock, sources.collect()))
-}
 }
 
 #[derive(Default)]

@@ -78,9 +78,8 @@ impl Value {
                 Self::List(items.iter().map(Self::from_json).collect())
             }
             serde_json::Value::Object(map) => {
-                let entry = |(key, item): (&String, _)| {
-                    (Key::from(key.as_str()), Self::from_json(item))
-                };
+                let entry =
+                    |(key, item): (&String, _)| (Key::from(key.as_str()), Self::from_json(item));
                 Self::Map(map.iter().map(entry).collect())
             }
         }

@@ -14,7 +14,7 @@ use model_bundle::created::Created;
 use model_bundle::lockfile::Lockfile;
 use model_bundle::packed;
 use model_bundle::progress::Silent;
-use model_bundle::resolve::resolve;
+use model_bundle::resolve::{Means, ResolveError, resolve};
 use model_bundle::value::{Key, Map, Value};
 
 use crate::{folder, same_config, same_map};
@@ -171,13 +171,17 @@ fn expected_config_yml(config: &Config, created: Created) -> Map {
 
 /// The lock of an accepted config is read back as the same content, and an archive can be laid out from it.
 fn lock(config: &Config) {
-    let resolved = resolve(
-        config,
-        None,
-        &mut Records::default(),
-        &Clock::default,
-        &Silent,
-    );
+    let means = Means {
+        old: None,
+        cache: None,
+        check_architecture: false,
+        clock: &Clock::default,
+    };
+    let resolved = resolve(config, &mut Records::default(), means, &Silent);
+    // A config may name any file for weights, and what is in it may be refused.
+    if resolved.as_ref().is_err_and(ResolveError::is_refusal) {
+        return;
+    }
     let lock = resolved.expect("an accepted config is resolved").lock;
     let text = lock.render();
     let read = Lockfile::parse(text.as_bytes());

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use model_bundle::config::read_bundle_config;
-use model_bundle::lockfile::{Layout, LockedModel, Lockfile};
+use model_bundle::lockfile::{ArchivePin, Layout, LockedModel, Lockfile};
 use model_bundle::value::{Key, Map, Value};
 use model_bundle::yaml::{self, Plain};
 use model_bundle_fuzz::{as_toml_has_it, same_map};
@@ -88,7 +88,11 @@ fn lock(map: Map) {
         layout: Layout::Foreign,
         config: "any.zip".to_owned(),
         created: None,
-        archive: None,
+        // Only with it does a lock pin what others made.
+        archive: Some(ArchivePin {
+            size: 22,
+            sha256: [0; 32].into(),
+        }),
         about: Map::new(),
         models: [("any".to_owned(), model)].into_iter().collect(),
         files: Vec::new(),

@@ -196,13 +196,13 @@ fn component_fault(component: &str) -> Option<NameFault> {
     })
 }
 
-/// Whether Windows opens a device instead of a file of this name, with any extension
-/// (Microsoft, "Naming Files, Paths, and Namespaces").
 /// A folder whose settings git obeys, also under the short name that Windows gives it.
 fn is_git(component: &str) -> bool {
     component.eq_ignore_ascii_case(".git") || component.eq_ignore_ascii_case("git~1")
 }
 
+/// Whether Windows opens a device instead of a file of this name, with any extension
+/// (Microsoft, "Naming Files, Paths, and Namespaces").
 fn is_device(component: &str) -> bool {
     let stem = component.split('.').next().unwrap_or_default();
     let stem = stem.trim_end_matches(' ').to_ascii_uppercase();

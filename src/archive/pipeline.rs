@@ -98,8 +98,13 @@ pub fn run<T, E: From<io::Error>>(
         let feed = Feed { empty, full: next };
         let filled = fill(&feed);
         drop(feed);
+        // All of them, whatever became of the first: the scope panics for one that panicked unseen.
+        let mut all_ended = true;
         for thread in threads {
-            thread.join().map_err(|_| gone())?;
+            all_ended &= thread.join().is_ok();
+        }
+        if !all_ended {
+            return Err(gone().into());
         }
         filled
     })

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::layout::{Layout, LayoutError, Placed};
 use super::pipeline::{self, BUFFER, Feed, Sha256Stage, Stage};
 use super::{BundlePath, Bytes, Entry};
-use crate::digest::{Contents, Crc32, Digest, Sha256};
+use crate::digest::{Contents, Crc32, Digest, Sha256, open_regular};
 use crate::progress::{Progress, check_interrupt};
 
 /// Where an entry's bytes come from.
@@ -167,7 +167,7 @@ fn copy_file(
         entry: placed.entry.path.clone(),
         source,
     };
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_regular(path).map_err(unreadable)?;
     let size = placed.entry.contents.size;
     let mut position = 0;
     while position < size {
@@ -392,4 +392,138 @@ fn begin_writeback(out: &File, offset: u64, length: u64) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (out, offset, length);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use proptest::prelude::*;
+    use std::io::Read;
+
+    fn sources(sizes: &[u64]) -> Vec<(Entry, Source)> {
+        let mut sources = Vec::new();
+        for (index, size) in (0_u64..).zip(sizes) {
+            let bytes: Vec<u8> = (0..*size)
+                .map(|i| (((i + index) * 40_503) >> 9) as u8)
+                .collect();
+            let entry = Entry {
+                path: BundlePath::new(&format!("models/{index}.pth")).unwrap(),
+                contents: Contents::of(&bytes),
+            };
+            sources.push((entry, Source::Bytes(bytes)));
+        }
+        sources
+    }
+
+    fn written(sources: &[(Entry, Source)]) -> (Vec<u8>, Result<Written, WriteError>) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let written = write(file.as_file_mut(), sources, &Silent);
+        let mut bytes = Vec::new();
+        let mut reread = file.reopen().unwrap();
+        reread.read_to_end(&mut bytes).unwrap();
+        (bytes, written)
+    }
+
+    /// Sizes with which entries begin and end at the borders of buffers, and a little beside them.
+    fn sizes() -> impl Strategy<Value = Vec<u64>> {
+        const BUFFER: u64 = super::BUFFER as u64;
+        let at_border = (1..=3_u64, -2..=2_i64).prop_map(|(buffers, off)| Err((buffers, off)));
+        let size = prop_oneof![
+            Just(Ok(0)),
+            (0..300_u64).prop_map(Ok),
+            (BUFFER - 300..BUFFER + 300).prop_map(Ok),
+            at_border.clone(),
+            at_border,
+        ];
+        prop::collection::vec(size, 1..7).prop_map(|wanted| {
+            let mut sizes: Vec<u64> = Vec::new();
+            for size in wanted {
+                sizes.push(0);
+                let start = {
+                    let entries: Vec<Entry> = sources(&sizes).into_iter().map(|(x, _)| x).collect();
+                    let layout = Layout::new(&entries).unwrap();
+                    layout.entries().last().unwrap().data.start
+                };
+                // So that the data ends at the end of that buffer after this one, or so many bytes from there.
+                let to_border = |(buffers, off): (u64, i64)| {
+                    ((start / BUFFER + buffers) * BUFFER - start).saturating_add_signed(off)
+                };
+                let size = size.unwrap_or_else(to_border);
+                *sizes.last_mut().unwrap() = size;
+            }
+            sizes
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Whatever the sizes, what is right is proved, and a wrong byte is found in its entry.
+        #[test]
+        fn every_entry_is_proved_wherever_buffers_end(
+            sizes in sizes(),
+            wrong in any::<prop::sample::Index>(),
+            byte in any::<prop::sample::Index>(),
+        ) {
+            let mut sources = sources(&sizes);
+            let (bytes, right) = written(&sources);
+            let right = right.unwrap();
+            prop_assert_eq!(right.size, bytes.len() as u64);
+            let mut sha256 = Sha256Stage::default();
+            sha256.take(&bytes);
+            prop_assert_eq!(right.sha256, sha256.finish());
+
+            let (entry, source) = wrong.get_mut(&mut sources);
+            let Source::Bytes(bytes) = source else { unreachable!() };
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            *byte.get_mut(bytes) ^= 1;
+            let (path, found) = (entry.path.clone(), Contents::of(bytes));
+            match written(&sources).1 {
+                Err(WriteError::Changed(changed)) => {
+                    prop_assert_eq!(&changed.entry, &path);
+                    prop_assert_eq!(changed.found, Found::Other(found));
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+
+        /// However the stream is cut, the same is found: a wrong byte in the first entry that has one, nothing elsewhere.
+        #[test]
+        fn a_proof_does_not_depend_on_the_pieces(
+            sizes in prop::collection::vec(prop_oneof![Just(0_u64), 0..5_u64, 0..200_u64], 1..8),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+            wrong in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+        ) {
+            let sources = sources(&sizes);
+            let (mut bytes, _) = written(&sources);
+            let mut flipped = std::collections::BTreeSet::new();
+            for at in wrong {
+                let at = at.index(bytes.len());
+                if flipped.insert(at as u64) {
+                    bytes[at] ^= 1;
+                }
+            }
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let entries: Vec<Entry> = sources.iter().map(|(entry, _)| entry.clone()).collect();
+            let layout = Layout::new(&entries).unwrap();
+            let mut proof = Proof::new(&layout);
+            for pair in cuts.windows(2) {
+                proof.take(&bytes[pair[0]..pair[1]]);
+            }
+            prop_assert!(proof.current.is_none() && proof.entries.next().is_none());
+            let holds_wrong = |placed: &&Placed| flipped.range(placed.data.clone()).next().is_some();
+            let first = layout.entries().iter().find(holds_wrong);
+            let found = proof.contradiction.map(|(placed, found)| (&placed.entry.path, found));
+            let expected = first.map(|placed| {
+                let range = placed.data.start as usize..placed.data.end as usize;
+                (&placed.entry.path, Contents::of(&bytes[range]))
+            });
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

@@ -41,6 +41,8 @@ pub enum CacheError {
     Io { folder: PathBuf, error: io::Error },
     #[error("the cache folder {} belongs to another user", folder.display())]
     Foreign { folder: PathBuf },
+    #[error("the cache folder {} is open to everybody, as /tmp is; name a folder in it", folder.display())]
+    Shared { folder: PathBuf },
 }
 
 impl Cache {
@@ -235,6 +237,12 @@ fn claim(folder: &Path) -> Result<(), CacheError> {
         let metadata = fs::metadata(folder).map_err(io)?;
         if metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(CacheError::Foreign {
+                folder: folder.to_owned(),
+            });
+        }
+        // A sticky folder is meant to be shared, and making it private would take it from the others.
+        if metadata.mode() & 0o1000 != 0 {
+            return Err(CacheError::Shared {
                 folder: folder.to_owned(),
             });
         }

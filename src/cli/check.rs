@@ -30,7 +30,11 @@ pub fn run(args: Check, context: &Context) -> Outcome {
         }
     }
     conclude(&report, printer);
-    Ok(if report.is_good() { Answer::Yes } else { Answer::No })
+    Ok(if report.is_good() {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
 }
 
 fn table(report: &Report, printer: &Printer) -> String {
@@ -39,8 +43,15 @@ fn table(report: &Report, printer: &Printer) -> String {
         let dash = || "-".to_owned();
         table.row(vec![
             plain_text(&model.key),
-            model.architecture.as_ref().map_or_else(dash, |name| plain_text(name)),
-            if model.tensors == 0 { dash() } else { model.tensors.to_string() },
+            model
+                .architecture
+                .as_ref()
+                .map_or_else(dash, |name| plain_text(name)),
+            if model.tensors == 0 {
+                dash()
+            } else {
+                model.tensors.to_string()
+            },
             model.parameters.map_or_else(dash, grouped),
             result(model),
         ]);
@@ -68,7 +79,11 @@ fn result(model: &Checked) -> String {
 fn conclude(report: &Report, printer: &Printer) {
     let target = report.target.display();
     let models = count(report.models.len(), "model");
-    let errors = report.problems.iter().filter(|problem| problem.is_error()).count();
+    let errors = report
+        .problems
+        .iter()
+        .filter(|problem| problem.is_error())
+        .count();
     let warnings = report.problems.len() - errors;
     let warned = match warnings {
         0 => String::new(),

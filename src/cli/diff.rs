@@ -6,8 +6,8 @@ use super::args::Diff;
 use super::printer::{BOLD, Printer, plain_text};
 use super::table::Table;
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
-use crate::weights::tensor::Distance;
 use crate::ops::diff::{Report, TensorChange, Verdict, Weights, diff};
+use crate::weights::tensor::Distance;
 
 /// So many changed tensors of a model are listed; `--json` has them all.
 const MOST_SHOWN: usize = 12;
@@ -59,7 +59,10 @@ fn model(text: &mut String, weights: &Weights, printer: &Printer) {
             removed,
         } => {
             let plural = if *total == 1 { "" } else { "s" };
-            line(format!("{} of {total} tensor{plural} changed", changed.len()));
+            line(format!(
+                "{} of {total} tensor{plural} changed",
+                changed.len()
+            ));
             if !changed.is_empty() {
                 text.push_str(&table(changed));
             }

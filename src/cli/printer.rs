@@ -65,7 +65,16 @@ impl Printer {
     /// # Errors
     /// Fails if standard output is closed.
     pub fn json(&self, value: &impl serde::Serialize) -> io::Result<()> {
-        self.out(format_args!("{}\n", serde_json::to_string_pretty(value)?))
+        // Beyond ASCII there are only texts, in which an escape says the same.
+        let mut json = String::new();
+        for character in serde_json::to_string_pretty(value)?.chars() {
+            if character != '\n' && is_obeyed(character) {
+                json += &format!("\\u{:04x}", u32::from(character));
+            } else {
+                json.push(character);
+            }
+        }
+        self.out(format_args!("{json}\n"))
     }
 
     /// `text` in a style for standard output.
@@ -118,22 +127,31 @@ impl Printer {
     }
 
     fn render(&self, diagnostic: &dyn Diagnostic) {
-        let theme = if self.color_stderr {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
-        let mut text = String::new();
-        let handler = GraphicalReportHandler::new_themed(theme)
-            .with_width(100)
-            .with_links(false);
         let message = diagnostic.to_string();
-        let is_harmless = !message.chars().any(|c| c != '\n' && is_obeyed(c));
-        if !is_harmless || handler.render_report(&mut text, diagnostic).is_err() {
-            text = format!("  × {}\n", plain_text(&message));
-        }
+        let plain = rendered(GraphicalTheme::unicode_nocolor(), diagnostic);
+        let is_harmless = |text: &str| !text.chars().any(|c| c != '\n' && is_obeyed(c));
+        let text = match plain {
+            // No message of ours has a second line: what follows would pass for another message.
+            Some(plain) if !message.contains('\n') => match is_harmless(&plain) {
+                true if !self.color_stderr => Some(plain),
+                true => rendered(GraphicalTheme::unicode(), diagnostic),
+                // The text of a file is shown there, or what was taken from one.
+                false => Some(plain.lines().map(|line| plain_text(line) + "\n").collect()),
+            },
+            _ => None,
+        };
+        let text = text.unwrap_or_else(|| format!("  × {}\n", plain_text(&message)));
         let _ = write!(io::stderr(), "{text}");
     }
+}
+
+fn rendered(theme: GraphicalTheme, diagnostic: &dyn Diagnostic) -> Option<String> {
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(100)
+        .with_links(false);
+    let mut text = String::new();
+    handler.render_report(&mut text, diagnostic).ok()?;
+    Some(text)
 }
 
 fn paint(color: bool, style: Style, text: impl Display) -> String {
@@ -160,7 +178,7 @@ pub fn plain_text(text: &str) -> String {
 /// Whether a terminal does something else with a character than show it: controls, and marks that are not seen or turn the text.
 fn is_obeyed(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A size as people read it: `393.2 kB`.

@@ -24,7 +24,9 @@ pub fn run(args: Show, context: &Context) -> Outcome {
         context.printer.json(&Json::new("show", &report))?;
     } else {
         let in_depth = options.model.is_some();
-        context.printer.out(text(&report, in_depth, &context.printer))?;
+        context
+            .printer
+            .out(text(&report, in_depth, &context.printer))?;
     }
     for note in &report.notes {
         context.printer.detail("Note", note);
@@ -68,7 +70,8 @@ fn models(text: &mut String, report: &Report, in_depth: bool, printer: &Printer)
     table.align_right(4);
     let lines = table.render(|title| printer.styled(BOLD, title));
     let keys = report.models.iter().map(|model| model.key.as_str());
-    let indent = widest(keys.chain(["MODEL", "tracker"])) + 2;
+    let tracker = report.tracker.iter().map(|_| "tracker");
+    let indent = widest(keys.chain(["MODEL"]).chain(tracker)) + 2;
     let mut lines = lines.lines();
     let _ = writeln!(text, "{}", lines.next().unwrap_or_default());
     for (index, line) in lines.enumerate() {
@@ -105,10 +108,18 @@ fn details(model: &Model, in_depth: bool, indent: usize) -> Vec<String> {
     let facts = &model.facts;
     let mut lines = Vec::new();
     if let Some(weights) = &model.weights {
-        lines.push(weights.path.to_string());
+        lines.push(plain_text(weights.path.as_str()));
     }
-    let arguments = [&facts.architecture_args, &model.inferer_args, &model.model_args];
-    for map in arguments.into_iter().flatten().filter(|map| !map.is_empty()) {
+    let arguments = [
+        &facts.architecture_args,
+        &model.inferer_args,
+        &model.model_args,
+    ];
+    for map in arguments
+        .into_iter()
+        .flatten()
+        .filter(|map| !map.is_empty())
+    {
         lines.extend(wrapped(pieces(map), indent));
     }
     let names = |title: &str, names: &[String]| {
@@ -232,7 +243,7 @@ fn pieces(map: &Map) -> Vec<String> {
 fn arguments_line(map: &Map) -> String {
     let items: Vec<String> = map
         .iter()
-        .map(|(key, value)| format!("{key} {}", plain(value)))
+        .map(|(key, value)| format!("{} {}", plain_text(&key.to_string()), plain(value)))
         .collect();
     items.join(", ")
 }

@@ -106,7 +106,9 @@ impl Analysis {
             None => problems.push(
                 Problem::error(&self.source, "the analysis names no pipeline")
                     .label(&self.pipeline_span, "expected `pipeline_setup.name`")
-                    .help("this is HiTMicTools' run config, the file that `hitmictools run -c` takes"),
+                    .help(
+                        "this is HiTMicTools' run config, the file that `hitmictools run -c` takes",
+                    ),
             ),
             Some((name, None)) => {
                 let problem = unknown(&self.source, name);
@@ -143,16 +145,24 @@ impl Analysis {
             return Some(problem.help("models:\n  model_collection: path/to/bundle.zip"));
         };
         if !named.ends_with(".zip") {
-            let problem = Problem::error(&self.source, "HiTMicTools takes only a `.zip` for a bundle");
+            let problem =
+                Problem::error(&self.source, "HiTMicTools takes only a `.zip` for a bundle");
             return Some(problem.label(span, "expected a name that ends in `.zip`"));
         }
-        let is_zip = bundle.extension().is_some_and(|extension| extension == "zip");
+        let is_zip = bundle
+            .extension()
+            .is_some_and(|extension| extension == "zip");
         let there = std::fs::canonicalize(named);
         let problem = match there {
-            Err(_) => Problem::warning(&self.source, "the analysis names a bundle that is not there")
-                .label(span, "relative to the working directory")
-                .help("run this where the analysis runs, or put the bundle there"),
-            Ok(there) if is_zip && std::fs::canonicalize(bundle).is_ok_and(|bundle| bundle != there) => {
+            Err(_) => Problem::warning(
+                &self.source,
+                "the analysis names a bundle that is not there",
+            )
+            .label(span, "relative to the working directory")
+            .help("run this where the analysis runs, or put the bundle there"),
+            Ok(there)
+                if is_zip && std::fs::canonicalize(bundle).is_ok_and(|bundle| bundle != there) =>
+            {
                 Problem::warning(&self.source, "the analysis names another bundle")
                     .label(span, format!("not `{}`", bundle.display()))
                     .help("name the bundle that was checked")

@@ -112,7 +112,13 @@ impl Serialize for Problem {
             let text = self.source.inner();
             let before = text.get(..span.start).unwrap_or(text);
             let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            let column = before
+                .rsplit('\n')
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .count()
+                + 1;
             (line, column)
         });
         fields.serialize_field("line", &place.map(|(line, _)| line))?;

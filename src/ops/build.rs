@@ -14,7 +14,7 @@ use crate::atomic::{self, AtomicFile, folder_of};
 use crate::cache::{Built, Cache, CacheError, Record, Stamp, record_key};
 use crate::config::Warning;
 use crate::created::Created;
-use crate::digest::{Contents, Sha256, read_at_most};
+use crate::digest::{Contents, Sha256, open_regular, read_at_most};
 use crate::lockfile::{self, ArchivePin, Lockfile};
 use crate::plan::{Knowledge, Output, Plan, plan, why_read};
 use crate::progress::{Phase, Progress};
@@ -142,14 +142,17 @@ pub fn build(
         Outcome::Stale
     } else if options.dry_run {
         Outcome::Planned
-    } else if plan.builds() {
-        write(options, &mut project, &mut resolved, &output, progress)?
     } else {
-        let Output::Known { archive, .. } = state else {
-            unreachable!("only a known output is up to date")
-        };
-        resolved.lock.archive = Some(archive);
-        Outcome::UpToDate
+        check_targets(options, &project, &output)?;
+        if plan.builds() {
+            write(options, &mut project, &mut resolved, &output, progress)?
+        } else {
+            let Output::Known { archive, .. } = state else {
+                unreachable!("only a known output is up to date")
+            };
+            resolved.lock.archive = Some(archive);
+            Outcome::UpToDate
+        }
     };
     if matches!(outcome, Outcome::Built | Outcome::UpToDate) {
         finish(options, &project, &resolved.lock, &output)?;
@@ -259,7 +262,6 @@ fn write(
         path: output.to_owned(),
         error,
     };
-    check_targets(options, project, output)?;
     let folder = folder_of(output);
     fs::create_dir_all(folder).map_err(error)?;
     let sources = entries(resolved);
@@ -424,7 +426,7 @@ fn is_bundle(path: &Path) -> bool {
     const LIMIT: u64 = 1 << 20;
     let begins_like_ours = || {
         let mut head = Vec::new();
-        let file = fs::File::open(path).ok()?;
+        let file = open_regular(path).ok()?;
         io::Read::read_to_end(&mut io::Read::take(file, 4096), &mut head).ok()?;
         let name = head.starts_with(b"PK\x03\x04") && head.get(30..40)? == b"config.yml";
         Some(name && String::from_utf8_lossy(&head).contains(MARK))

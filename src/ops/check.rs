@@ -102,7 +102,9 @@ impl Error {
             Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
             Self::Config(error) => matches!(
                 error,
-                ConfigError::Invalid { .. } | ConfigError::NotUtf8 { .. } | ConfigError::TooLarge { .. }
+                ConfigError::Invalid { .. }
+                    | ConfigError::NotUtf8 { .. }
+                    | ConfigError::TooLarge { .. }
             ),
             Self::Inspect(error) => error.is_refusal(),
             Self::Open(_) | Self::Adopt(_) => true,
@@ -118,7 +120,12 @@ impl Error {
 pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let target = &options.target;
     let (subject, role) = match inspect::is_zip(target)? {
-        true => (Subject::bundle(target)?, Role::Receiver { allowed: &options.allowed }),
+        true => (
+            Subject::bundle(target)?,
+            Role::Receiver {
+                allowed: &options.allowed,
+            },
+        ),
         false => (Subject::config(target)?, Role::Producer),
     };
     let mut config = subject.config.clone();
@@ -134,7 +141,14 @@ pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error
         problems: config.warnings.clone(),
     };
     for model in &config.models {
-        let checked = check_model(&subject, &config, model, role, &mut report.problems, progress)?;
+        let checked = check_model(
+            &subject,
+            &config,
+            model,
+            role,
+            &mut report.problems,
+            progress,
+        )?;
         report.models.push(checked);
     }
     serve(options, &config, &mut report)?;
@@ -234,7 +248,10 @@ fn check_model(
         }
         Err(error) => problems.push(fit::unreadable(config, model, &error)),
     }
-    checked.errors = problems[first..].iter().filter(|problem| problem.is_error()).count();
+    checked.errors = problems[first..]
+        .iter()
+        .filter(|problem| problem.is_error())
+        .count();
     checked.warnings = problems.len() - first - checked.errors;
     Ok(checked)
 }
@@ -261,21 +278,32 @@ fn against_lock(subject: &Subject, config: &Config, model: &Model, fit: &Fit) ->
 
 /// Whether the bundle has what a pipeline and an analysis need.
 fn serve(options: &Options, config: &Config, report: &mut Report) -> Result<(), Error> {
-    let analysis = options.analysis.as_deref().map(Analysis::load).transpose()?;
+    let analysis = options
+        .analysis
+        .as_deref()
+        .map(Analysis::load)
+        .transpose()?;
     if let Some(analysis) = &analysis {
-        report.problems.extend(analysis.problems(config, &options.target));
+        report
+            .problems
+            .extend(analysis.problems(config, &options.target));
     }
     let mut names: Vec<String> = options.pipeline.iter().cloned().collect();
     if let Some(pipeline) = analysis.and_then(|analysis| analysis.pipeline) {
         names.push(pipeline);
     }
     if let Some(name) = &options.pipeline {
-        report.problems.extend(crate::config::pipeline_problems(config, name));
+        report
+            .problems
+            .extend(crate::config::pipeline_problems(config, name));
     }
     report.pipeline = names.into_iter().next().and_then(|name| {
         let needed = crate::config::pipeline(&name)?;
         let keys = config.models.iter().map(|model| model.key.as_str());
-        let unused = keys.filter(|key| !needed.contains(key)).map(str::to_owned).collect();
+        let unused = keys
+            .filter(|key| !needed.contains(key))
+            .map(str::to_owned)
+            .collect();
         Some(Served { name, unused })
     });
     Ok(())
@@ -304,7 +332,11 @@ impl Files for Packed {
         let entry = self.name(path).and_then(|name| self.0.entry(name));
         let entry = entry.ok_or(io::ErrorKind::NotFound)?;
         if entry.size > limit {
-            return Ok(vec![0; usize::try_from(limit).map_or(usize::MAX, |limit| limit + 1)]);
+            return Ok(vec![
+                0;
+                usize::try_from(limit)
+                    .map_or(usize::MAX, |limit| limit + 1)
+            ]);
         }
         self.0.read(entry, limit).map_err(io::Error::other)
     }

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::archive::{Archive, BundlePath};
 use crate::inspect::{InspectError, Inspected, inspect};
-use crate::lockfile::{Change, LockedModel};
+use crate::lockfile::{Change, LockedFacts, LockedModel, Lockfile};
 use crate::progress::{Phase, Progress};
-use crate::weights::tensor::{self, Distance};
 use crate::weights;
+use crate::weights::tensor::{self, Distance};
 
 /// How two bundles differ.
 #[derive(Debug, Serialize)]
@@ -72,7 +72,8 @@ impl Report {
 /// # Errors
 /// Fails if one cannot be read, or is neither.
 pub fn diff(old: &Path, new: &Path, progress: &dyn Progress) -> Result<Report, InspectError> {
-    let (a, b) = (inspect(old, progress)?, inspect(new, progress)?);
+    let (mut a, mut b) = (inspect(old, progress)?, inspect(new, progress)?);
+    keep_common_facts(&mut a.lock, &mut b.lock);
     let changes = a.lock.changes(&b.lock).into_iter();
     // A ZIP does not know the paths that its files came from, and what the lock inside leaves out is no difference.
     let both_locks = a.archive.is_none() && b.archive.is_none();
@@ -93,6 +94,20 @@ pub fn diff(old: &Path, new: &Path, progress: &dyn Progress) -> Result<Report, I
         }
     }
     Ok(report)
+}
+
+/// Forgets what only one of the locks knows of a model's weights: those of foreign bundles know nothing of them.
+fn keep_common_facts(a: &mut Lockfile, b: &mut Lockfile) {
+    for (key, model) in &mut a.models {
+        let Some(other) = b.models.get_mut(key) else {
+            continue;
+        };
+        let none = LockedFacts::default();
+        if model.facts == none || other.facts == none {
+            model.facts = none.clone();
+            other.facts = none;
+        }
+    }
 }
 
 type Side<'a> = (&'a Inspected, &'a LockedModel);
@@ -134,11 +149,17 @@ fn archives<'a>(a: Side<'a>, b: Side<'a>) -> Option<(Held<'a>, Held<'a>)> {
     Some((held(a)?, held(b)?))
 }
 
-fn tensors(a: (&Archive, &BundlePath), b: (&Archive, &BundlePath), progress: &dyn Progress) -> Verdict {
+fn tensors(
+    a: (&Archive, &BundlePath),
+    b: (&Archive, &BundlePath),
+    progress: &dyn Progress,
+) -> Verdict {
     let read = |(archive, path): (&Archive, &BundlePath)| {
         let entry = archive.entry(path.as_str());
         let entry = entry.ok_or_else(|| "it is not there".to_owned())?;
-        let blob = archive.blob(entry, progress).map_err(|error| error.to_string())?;
+        let blob = archive
+            .blob(entry, progress)
+            .map_err(|error| error.to_string())?;
         let weights = weights::read(&blob, archive.path(), progress);
         weights.map_err(|error| format!("{path}: {error}"))
     };
@@ -176,8 +197,10 @@ fn changes(
         missing
     };
     let (added, removed) = (names(new, old), names(old, new));
-    let by_name: std::collections::HashMap<&str, &tensor::Tensor> =
-        new.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    let by_name: std::collections::HashMap<&str, &tensor::Tensor> = new
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), tensor))
+        .collect();
     let mut changed = Vec::new();
     for tensor in old {
         if let Some(other) = by_name.get(tensor.name.as_str()) {
@@ -185,15 +208,17 @@ fn changes(
         }
     }
     changed.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(match (changed.as_slice(), added.as_slice(), removed.as_slice()) {
-        ([], [], []) => Verdict::SameTensors,
-        _ => Verdict::Tensors {
-            total: old.len(),
-            changed,
-            added,
-            removed,
+    Ok(
+        match (changed.as_slice(), added.as_slice(), removed.as_slice()) {
+            ([], [], []) => Verdict::SameTensors,
+            _ => Verdict::Tensors {
+                total: old.len(),
+                changed,
+                added,
+                removed,
+            },
         },
-    })
+    )
 }
 
 fn change(

@@ -98,7 +98,7 @@ const GIT_ATTRIBUTES: &str = "\
 pub fn init(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let dir = folder(options)?;
     let config = dir.join("bundle.toml");
-    if config.exists() {
+    if is_taken(&config) {
         return Err(Error::Exists { path: config });
     }
     fs::create_dir_all(&dir).map_err(write_error(&dir))?;
@@ -118,7 +118,7 @@ pub fn init(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
     };
     write(&config, &text, &mut report)?;
     let attributes = dir.join(".gitattributes");
-    if !attributes.exists() {
+    if !is_taken(&attributes) {
         write(&attributes, GIT_ATTRIBUTES, &mut report)?;
     }
     Ok(report)
@@ -131,6 +131,11 @@ fn write(path: &Path, text: &str, report: &mut Report) -> Result<(), Error> {
     })?;
     report.files.push(path.to_owned());
     Ok(())
+}
+
+/// Whether anything stands at `path`, a link that leads nowhere included.
+fn is_taken(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
 
 fn is_config(path: &Path) -> bool {
@@ -184,7 +189,7 @@ fn from_zip(
         .filter(|file| names.contains_key(&file.path))
         .map(|file| (&file.path, dir.join(&names[&file.path])))
         .collect();
-    if let Some((_, path)) = targets.iter().find(|(_, path)| path.exists()) {
+    if let Some((_, path)) = targets.iter().find(|(_, path)| is_taken(path)) {
         let path = path.clone();
         return Err(Error::Exists { path });
     }

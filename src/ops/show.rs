@@ -106,7 +106,7 @@ pub enum Error {
     Weights {
         bundle: PathBuf,
         path: BundlePath,
-        error: WeightsError,
+        error: Box<WeightsError>,
     },
 }
 
@@ -116,7 +116,7 @@ impl Error {
         match self {
             Self::Inspect(error) => error.is_refusal(),
             Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
-            Self::Weights { error, .. } => !matches!(error, WeightsError::Io(_)),
+            Self::Weights { error, .. } => !matches!(**error, WeightsError::Io(_)),
             Self::NoModel { .. } | Self::NoTensors { .. } => false,
         }
     }
@@ -142,7 +142,11 @@ pub fn show(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
         report.size = Some(archive.size());
     }
     if let Some(wanted) = &options.model {
-        let known = report.models.iter().map(|model| model.key.clone()).collect();
+        let known = report
+            .models
+            .iter()
+            .map(|model| model.key.clone())
+            .collect();
         report.models.retain(|model| model.key == *wanted);
         report.tracker = None;
         if report.models.is_empty() {
@@ -182,7 +186,13 @@ fn look_inside(
     let blob = archive.blob(entry, progress);
     let blob = match blob {
         Ok(blob) => blob,
-        Err(error) => return Err(Error::Entry { bundle, path, error }),
+        Err(error) => {
+            return Err(Error::Entry {
+                bundle,
+                path,
+                error,
+            });
+        }
     };
     match Facts::derive(&blob, archive.path(), progress) {
         Ok(facts) => {
@@ -196,7 +206,11 @@ fn look_inside(
             model.tensors = tensors.then_some(facts.tensors);
             Ok(())
         }
-        Err(error) if tensors => Err(Error::Weights { bundle, path, error }),
+        Err(error) if tensors => Err(Error::Weights {
+            bundle,
+            path,
+            error: Box::new(error),
+        }),
         // A foreign bundle is shown with what can be known of it.
         Err(_) => Ok(()),
     }

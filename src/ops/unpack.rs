@@ -36,7 +36,7 @@ pub enum Error {
     #[diagnostic(transparent)]
     Adopt(#[from] AdoptError),
     #[error("{} has no model `{model}`", path.display())]
-    #[diagnostic(help("it has {}", known.join(", ")))]
+    #[diagnostic(help("it has {}", known.join(", ").escape_debug()))]
     NoModel {
         path: PathBuf,
         model: String,

@@ -24,6 +24,7 @@ use joblib::Compression;
 use tensor::Tensor;
 
 use crate::blob::Blob;
+use crate::digest::Digest;
 use crate::progress::Progress;
 
 /// What a file of weights holds, audited to its end.
@@ -66,27 +67,62 @@ impl fmt::Display for Format {
 /// What is in the container.
 #[derive(Debug)]
 pub enum Content {
-    /// A state dict.
-    Tensors {
-        /// The key of the dict in which it was found, if it was wrapped in one.
-        wrapper: Option<String>,
-        tensors: Vec<Tensor>,
-    },
+    /// A PyTorch checkpoint with a state dict.
+    Checkpoint(Box<torch::Checkpoint>),
+    /// A state dict in safetensors.
+    Tensors(Vec<Tensor>),
     Onnx(Box<onnx::Model>),
     Estimator(Box<sklearn::Estimator>),
-    /// Something that is recognised and cannot be run here, with its article: `a TorchScript program`.
-    Other { what: String },
+    /// A network with its code, which cannot be run here, with its article: `a TorchScript program`.
+    Program {
+        what: String,
+    },
+    /// Something else that is recognised, with its article: `a list`.
+    Other {
+        what: String,
+    },
     /// Nothing that a loader would begin to unpickle.
-    None { why: String },
+    None,
 }
 
 impl Weights {
     /// The tensors of a state dict, or the initialisers of an ONNX model.
     pub fn tensors(&self) -> &[Tensor] {
         match &self.content {
-            Content::Tensors { tensors, .. } => tensors,
+            Content::Checkpoint(checkpoint) => match &checkpoint.content {
+                torch::Content::Tensors { tensors, .. } => tensors,
+                _ => &[],
+            },
+            Content::Tensors(tensors) => tensors,
             Content::Onnx(model) => &model.graph.initialisers,
             _ => &[],
+        }
+    }
+
+    /// The key of the dict in which a checkpoint's state dict is wrapped.
+    pub fn wrapper(&self) -> Option<&str> {
+        match &self.content {
+            Content::Checkpoint(checkpoint) => match &checkpoint.content {
+                torch::Content::Tensors { wrapper, .. } => wrapper.as_deref(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The tensor digest, where there are tensors; on the way, what the file says of their bytes is proven.
+    ///
+    /// # Errors
+    /// Fails if the file is damaged or cannot be read, or the user asked to stop.
+    pub fn tensor_digest(
+        &self,
+        path: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Option<Digest>, WeightsError> {
+        match (&self.content, self.tensors()) {
+            (Content::Checkpoint(checkpoint), _) => checkpoint.digest(path, progress),
+            (_, []) => Ok(None),
+            (_, tensors) => Ok(Some(tensor::tensor_digest(tensors, path, progress)?)),
         }
     }
 
@@ -95,17 +131,21 @@ impl Weights {
     pub fn parameters(&self) -> Option<u64> {
         const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
         match &self.content {
-            Content::Tensors { tensors, .. } => {
+            Content::Checkpoint(_) | Content::Tensors(_) => {
                 let is_learnt = |tensor: &&Tensor| {
                     let name = tensor.name.rsplit('.').next().unwrap_or_default();
                     tensor.dtype.is_float() && !STATISTICS.contains(&name)
                 };
-                let learnt = tensors.iter().filter(is_learnt).map(Tensor::elements);
+                let learnt = self
+                    .tensors()
+                    .iter()
+                    .filter(is_learnt)
+                    .map(Tensor::elements);
                 Some(learnt.fold(0, u64::saturating_add))
             }
             Content::Onnx(model) => Some(model.parameters()),
             Content::Estimator(estimator) => Some(estimator.parameters()),
-            Content::Other { .. } | Content::None { .. } => None,
+            Content::Program { .. } | Content::Other { .. } | Content::None => None,
         }
     }
 }
@@ -122,21 +162,27 @@ pub fn read(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights
     let size = blob.size().min(head.len() as u64) as usize;
     let head = head.get_mut(..size).unwrap_or_default();
     blob.read_exact_at(head, 0)?;
+    let mut audit = Audit::default();
     let (format, content) = if onnx::looks_like(head) {
         (Format::Onnx, Content::Onnx(Box::new(onnx::read(blob)?)))
     } else if safetensors::looks_like(head, blob.size()) {
-        let tensors = safetensors::read(blob)?;
-        let wrapper = None;
-        (Format::Safetensors, Content::Tensors { wrapper, tensors })
+        (
+            Format::Safetensors,
+            Content::Tensors(safetensors::read(blob)?.tensors),
+        )
     } else if npy::looks_like(head) {
-        npy::read(blob)?;
-        let what = "a single array".to_owned();
+        let what = match npy::read(blob)? {
+            npy::Npy::Tensor(_) => "a single array".to_owned(),
+            npy::Npy::Objects(found) => {
+                audit = found;
+                "an array of Python objects".to_owned()
+            }
+        };
         (Format::Npy, Content::Other { what })
     } else {
         return unpickled(blob, path, progress);
     };
     // A loader that goes by the extension would take these bytes for a pickle.
-    let mut audit = Audit::default();
     audit.hidden(Kind::Torch, None, blob)?;
     Ok(Weights {
         format,
@@ -151,64 +197,51 @@ fn checkpoint(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weigh
         // Its first bytes are a name that anyone may choose, and joblib would take them for a pickle.
         checkpoint.audit.hidden(Kind::Torch, None, blob)?;
     }
-    let content = match checkpoint.content {
-        torch::Content::Tensors { wrapper, tensors } => Content::Tensors { wrapper, tensors },
-        torch::Content::TorchScript => Content::Other {
+    let (layout, audit) = (checkpoint.layout, std::mem::take(&mut checkpoint.audit));
+    let content = match &checkpoint.content {
+        torch::Content::Tensors { .. } => Content::Checkpoint(Box::new(checkpoint)),
+        torch::Content::TorchScript => Content::Program {
             what: "a TorchScript program".to_owned(),
         },
-        torch::Content::Module { class } => Content::Other {
+        torch::Content::Module { class } => Content::Program {
             what: format!("a whole pickled module, a `{class}`"),
         },
-        torch::Content::Other { what } => Content::Other { what },
+        torch::Content::Other { what } => Content::Other { what: what.clone() },
     };
     Ok(Weights {
-        format: Format::Torch(checkpoint.layout),
+        format: Format::Torch(layout),
         content,
-        audit: checkpoint.audit,
+        audit,
     })
 }
 
 fn unpickled(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weights, WeightsError> {
     let file = match joblib::read(blob, path, progress) {
         Ok(file) => file,
-        Err(WeightsError::Io(error)) => return Err(error.into()),
-        Err(error) => return no_weights(blob, path, progress, error),
+        // Nothing would begin to unpickle it.
+        Err(WeightsError::Malformed { .. }) => {
+            return Ok(Weights {
+                format: Format::Unknown,
+                content: Content::None,
+                audit: Audit::default(),
+            });
+        }
+        Err(error) => return Err(error),
     };
-    let content = match sklearn::read(&file.pickle, &file.arrays) {
-        Ok(estimator) => Content::Estimator(Box::new(estimator)),
-        Err(error) => Content::Other {
-            what: error.to_string(),
+    let other = |what| Content::Other { what };
+    let content = match file.content {
+        Some(content) => match sklearn::read(&content.pickle, &content.arrays) {
+            Ok(estimator) => Content::Estimator(Box::new(estimator)),
+            Err(sklearn::SklearnError::Unknown { found, path }) if path.is_empty() => other(found),
+            Err(error) => other(format!("an estimator that cannot be run ({error})")),
         },
+        None => other("a pickle that cannot be read to its end".to_owned()),
     };
     Ok(Weights {
         format: Format::Pickle(file.compression),
         content,
         audit: file.audit,
     })
-}
-
-/// What no loader would begin to unpickle: not compressed, and no pickle as far as its first global. Anything else that
-/// cannot be read to its end stays an error.
-fn no_weights(
-    blob: &Blob,
-    path: &Path,
-    progress: &dyn Progress,
-    error: WeightsError,
-) -> Result<Weights, WeightsError> {
-    let plain = matches!(
-        joblib::unpack(blob, path, progress),
-        Ok((Compression::None, _))
-    );
-    match pickle::read(blob, 0, &mut pickle::NoHost) {
-        Err(failure) if plain && failure.globals.is_empty() => Ok(Weights {
-            format: Format::Unknown,
-            content: Content::None {
-                why: failure.to_string(),
-            },
-            audit: Audit::default(),
-        }),
-        _ => Err(error),
-    }
 }
 
 /// Why a file of weights cannot be read. What cannot be read to its end cannot be audited to its end either.

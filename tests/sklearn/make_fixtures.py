@@ -107,7 +107,7 @@ def written(name, model):
     """(file's ending, how to write it), every form for a few models, one for the others"""
     yield "joblib", lambda path: joblib.dump(model, path)
     if name in ["pipeline", "turned", "tree"] and SINCE in [(1, 0), (1, 6)]:
-        for protocol in range(2, 6):
+        for protocol in range(6):
             yield f"p{protocol}.pkl", lambda path, p=protocol: path.write_bytes(pickle.dumps(model, p))
         for protocol in [2, 5]:
             yield f"p{protocol}.joblib", lambda path, p=protocol: joblib.dump(model, path, protocol=p)

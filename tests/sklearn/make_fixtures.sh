@@ -28,3 +28,5 @@ make 1.3 python3.11 scikit-learn==1.3.2 numpy==1.25.2 scipy==1.11.4 joblib==1.3.
 make 1.4 python3.11 scikit-learn==1.4.2 numpy==1.26.4 scipy==1.13.1 joblib==1.4.2 pandas==2.2.2
 make 1.5 python3.11 scikit-learn==1.5.2 numpy==2.0.2 scipy==1.14.1 joblib==1.4.2 pandas==2.2.3
 make 1.6 python3.11 scikit-learn==1.6.1 numpy==2.2.6 scipy==1.15.3 joblib==1.5.0 lz4 pandas==2.2.3
+make 1.7 python3.11 scikit-learn==1.7.2 numpy==2.4.6 joblib pandas
+make 1.8 python3.11 scikit-learn==1.8.0 numpy==2.4.6 joblib pandas

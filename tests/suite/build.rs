@@ -36,6 +36,7 @@ impl Counting {
             locked: false,
             dry_run: false,
             force: false,
+            check_architecture: false,
         };
         let cache = Cache::open_at(session.cache().to_owned());
         let report = build(&options, cache, &counting).unwrap();
@@ -85,6 +86,7 @@ fn an_up_to_date_build_reads_no_model_and_a_changed_one_alone_is_hashed_anew() {
     assert_eq!(read, BTreeMap::new(), "an up-to-date build reads nothing");
 
     let changed = "unet_segm.pth";
+    // No weights, and so nothing to derive from them: what is read is what is hashed and copied.
     session.write(&format!("models/{changed}"), pattern(4 << 20));
     let (report, read) = Counting::build(&session);
     assert_eq!(report.outcome, Outcome::Built);
@@ -123,7 +125,11 @@ fn explain_and_dry_run_name_every_reason() {
 
     let pi = session.read("models/pi_model_20251218.pkl");
     session.write("models/pi_model_20251218.pkl", &pi);
-    session.write("models/sc_segmenter.pth", "other weights");
+    fs::copy(
+        session.path("models/bf_focus_v3.pth"),
+        session.path("models/fl_focus_v3.pth"),
+    )
+    .unwrap();
     session.edit(
         "bundle.toml",
         "mask_threshold = 0.5",
@@ -173,7 +179,7 @@ fn the_checksum_file_is_the_one_that_sha256sum_reads() {
     let lock = session.text("bundle.lock");
     assert!(lock.contains(&format!("sha256 = \"{}\"", &line[..64])));
     // A lost or damaged one is written again by a build that has nothing else to do.
-    session.write("out/deep/a b.zip.sha256", "x");
+    session.write("out/deep/a b.zip.sha256", &line[..20]);
     session.bundle(&["build", "-o", "out/deep/a b.zip"]).ends(0);
     assert_eq!(session.text("out/deep/a b.zip.sha256"), line);
 }
@@ -496,6 +502,7 @@ fn a_source_that_changes_under_the_build_is_named() {
             locked: false,
             dry_run: false,
             force: false,
+            check_architecture: false,
         };
         let cache = Cache::open_at(session.cache().to_owned());
         let error = build(&options, cache, &Meddler(&session, bytes))

@@ -29,7 +29,8 @@ fn classifier(bytes: &[u8]) -> Session {
 /// What a command says, with nothing of the folder that it ran in.
 fn said(session: &Session, run: &Run) -> String {
     let folder = session.path("").display().to_string();
-    run.transcript().replace(folder.trim_end_matches('/'), "FOLDER")
+    run.transcript()
+        .replace(folder.trim_end_matches('/'), "FOLDER")
 }
 
 #[test]
@@ -37,7 +38,9 @@ fn the_example_is_sound_as_config_and_as_bundle() {
     let session = Session::rods();
     let config = session.bundle(&["check"]).ends(0);
     assert_snapshot!("config", said(&session, &config));
-    session.bundle(&["build", "-o", "a.zip", "--no-auto-date"]).ends(0);
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
     let bundle = session.bundle(&["check", "a.zip"]).ends(0);
     assert_eq!(bundle.stdout, config.stdout);
     // HiTMicTools' own bundle of the same models is as sound.
@@ -56,11 +59,19 @@ fn weights_that_do_not_fit_are_compared_with_what_is_declared() {
     )
     .unwrap();
     session.edit("bundle.toml", ", 4 = \"joint-cell\" }\n\n[pi", " }\n\n[pi");
-    session.edit("bundle.toml", "class_dict = { oof = 0 }", "class_dict = { oof = 0, sharp = 1 }");
+    session.edit(
+        "bundle.toml",
+        "class_dict = { oof = 0 }",
+        "class_dict = { oof = 0, sharp = 1 }",
+    );
     let check = session.bundle(&["check"]).ends(1);
     assert_snapshot!("misfits", said(&session, &check));
     let build = session.bundle(&["build", "-o", "a.zip"]).ends(1);
-    assert!(build.stderr.contains("the weights have"), "{}", build.stderr);
+    assert!(
+        build.stderr.contains("the weights have"),
+        "{}",
+        build.stderr
+    );
     session.bundle(&["lock"]).ends(1);
     assert!(!session.exists("bundle.lock"), "nothing is locked");
     // What does not fit can be packed all the same, and is warned of.
@@ -75,16 +86,31 @@ fn weights_that_do_not_fit_are_compared_with_what_is_declared() {
 fn arguments_of_a_network_are_checked_in_the_words_of_the_metadata() {
     let session = Session::rods();
     session.edit("metadata/fl_focus_v3.json", "\"width\": 8", "\"widht\": 8");
-    session.edit("metadata/unet_segm.json", "\"num_res_units\": 2", "\"num_res_units\": \"two\"");
-    session.edit("metadata/resnet_classifier.json", "\"min_size\": 32", "\"min_size\": 64");
+    session.edit(
+        "metadata/unet_segm.json",
+        "\"num_res_units\": 2",
+        "\"num_res_units\": \"two\"",
+    );
+    session.edit(
+        "metadata/resnet_classifier.json",
+        "\"min_size\": 32",
+        "\"min_size\": 64",
+    );
     let check = session.bundle(&["check"]).ends(1);
     assert_snapshot!("arguments", said(&session, &check));
     let json = session.bundle(&["check", "--json"]).ends(1).json();
     let problems = json["problems"].as_array().unwrap();
-    let typo = problems.iter().find(|problem| problem["message"].as_str().unwrap().contains("widht"));
+    let typo = problems
+        .iter()
+        .find(|problem| problem["message"].as_str().unwrap().contains("widht"));
     let typo = typo.unwrap();
     assert_eq!(typo["severity"], "error");
-    assert!(typo["file"].as_str().unwrap().ends_with("metadata/fl_focus_v3.json"));
+    assert!(
+        typo["file"]
+            .as_str()
+            .unwrap()
+            .ends_with("metadata/fl_focus_v3.json")
+    );
     assert_eq!(typo["line"], 7);
 }
 
@@ -93,13 +119,20 @@ fn a_dangerous_pickle_is_refused_whatever_anyone_allows() {
     let session = classifier(SYSTEM);
     let check = session.bundle(&["check"]).ends(1);
     assert_snapshot!("dangerous", said(&session, &check));
-    session.bundle(&["check", "--allow-global", "os.system"]).ends(1);
+    session
+        .bundle(&["check", "--allow-global", "os.system"])
+        .ends(1);
     session.edit(
         "bundle.toml",
         "\"pi.pkl\"\n",
         "\"pi.pkl\"\nallow_globals = [\"os.system\"]\n",
     );
-    for command in [&["build"][..], &["build", "--no-check"], &["lock"], &["lock", "--no-check"]] {
+    for command in [
+        &["build"][..],
+        &["build", "--no-check"],
+        &["lock"],
+        &["lock", "--no-check"],
+    ] {
         let run = session.bundle(command).ends(1);
         assert!(run.stderr.contains("os.system"), "{}", run.stderr);
     }
@@ -118,8 +151,14 @@ fn a_labs_own_global_is_allowed_by_its_config_and_anew_by_whoever_receives_it() 
     );
     session.bundle(&["build", "-o", "a.zip"]).ends(0);
     let lock = session.text("bundle.lock");
-    assert!(lock.contains("globals = [\n  \"mylab.models.Gate\",\n]\n"), "{lock}");
-    assert!(lock.contains("allow_globals = [\n  \"mylab.models.Gate\",\n]\n"), "{lock}");
+    assert!(
+        lock.contains("globals = [\n  \"mylab.models.Gate\",\n]\n"),
+        "{lock}"
+    );
+    assert!(
+        lock.contains("allow_globals = [\n  \"mylab.models.Gate\",\n]\n"),
+        "{lock}"
+    );
     // The producer's word does not count for the receiver.
     let received = session.bundle(&["check", "a.zip"]).ends(1);
     assert_snapshot!("received", said(&session, &received));
@@ -145,7 +184,10 @@ fn a_new_global_is_a_line_to_review() {
     session.bundle(&["lock"]).ends(0);
     session.write("pi.pkl", b"\x80\x02cmylab.models\nDoor\n)\x81.");
     let stale = session.bundle(&["lock", "--check"]).ends(1);
-    for global in ["names `mylab.models.Door`, which it did not", "no longer names `mylab.models.Gate`"] {
+    for global in [
+        "names `mylab.models.Door`, which it did not",
+        "no longer names `mylab.models.Gate`",
+    ] {
         assert!(stale.stderr.contains(global), "{}", stale.stderr);
     }
 }
@@ -157,38 +199,68 @@ fn what_cannot_be_read_to_its_end_is_not_packed() {
     session.write("models/unet_segm.pth", &whole[..whole.len() / 2]);
     for command in [&["check"][..], &["build"], &["build", "--no-check"]] {
         let run = session.bundle(command).ends(1);
-        assert!(run.stderr.contains("models/unet_segm.pth"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("models/unet_segm.pth"),
+            "{}",
+            run.stderr
+        );
     }
     // What no loader would begin to unpickle is another matter.
     session.write("models/unet_segm.pth", "a note");
     let refused = session.bundle(&["build"]).ends(1);
-    assert!(refused.stderr.contains("holds no weights"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("holds no weights"),
+        "{}",
+        refused.stderr
+    );
     let packed = session.bundle(&["build", "--no-check"]).ends(0);
-    assert!(packed.stderr.contains("holds no weights"), "{}", packed.stderr);
+    assert!(
+        packed.stderr.contains("holds no weights"),
+        "{}",
+        packed.stderr
+    );
 }
 
 #[test]
 fn a_pipeline_is_served_or_it_is_said_what_is_missing() {
     let session = Session::rods();
-    let served = session.bundle(&["check", "--pipeline", "ASCT_scsegm"]).ends(0);
+    let served = session
+        .bundle(&["check", "--pipeline", "ASCT_scsegm"])
+        .ends(0);
     assert!(
-        served.stdout.contains("not used by ASCT_scsegm: segmentation, cell_classifier, oof_detector"),
+        served
+            .stdout
+            .contains("not used by ASCT_scsegm: segmentation, cell_classifier, oof_detector"),
         "{}",
         served.stdout
     );
-    let unknown = session.bundle(&["check", "--pipeline", "ASCT_scsegment"]).ends(1);
-    assert!(unknown.stderr.contains("did you mean `ASCT_scsegm`?"), "{}", unknown.stderr);
+    let unknown = session
+        .bundle(&["check", "--pipeline", "ASCT_scsegment"])
+        .ends(1);
+    assert!(
+        unknown.stderr.contains("did you mean `ASCT_scsegm`?"),
+        "{}",
+        unknown.stderr
+    );
     let config = session.text("bundle.toml");
     let without = config.split("[sc_segmenter]").next().unwrap().to_owned();
     session.write("bundle.toml", without);
-    let missing = session.bundle(&["check", "--pipeline", "ASCT_scsegm"]).ends(1);
-    assert!(missing.stderr.contains("loads `sc_segmenter`"), "{}", missing.stderr);
+    let missing = session
+        .bundle(&["check", "--pipeline", "ASCT_scsegm"])
+        .ends(1);
+    assert!(
+        missing.stderr.contains("loads `sc_segmenter`"),
+        "{}",
+        missing.stderr
+    );
 }
 
 #[test]
 fn a_run_config_is_served_or_it_is_said_what_is_missing() {
     let session = Session::rods();
-    session.bundle(&["build", "-o", "a.zip", "--no-auto-date"]).ends(0);
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
     let run = |tracking: &str, name: &str, collection: &str| {
         session.write(
             "run.yml",
@@ -200,22 +272,30 @@ fn a_run_config_is_served_or_it_is_said_what_is_missing() {
         session.bundle(&["check", "a.zip", "--for", "run.yml"])
     };
     let good = run("true", "ASCT_focusrestore", "a.zip").ends(0);
-    assert!(good.stdout.contains("not used by ASCT_focusrestore"), "{}", good.stdout);
+    assert!(
+        good.stdout.contains("not used by ASCT_focusrestore"),
+        "{}",
+        good.stdout
+    );
     assert!(!good.stderr.contains('⚠'), "{}", good.stderr);
     let other = run("true", "ASCT_focusrestore", "b.zip").ends(0);
-    assert!(other.stderr.contains("a bundle that is not there"), "{}", other.stderr);
+    assert!(
+        other.stderr.contains("a bundle that is not there"),
+        "{}",
+        other.stderr
+    );
     run("true", "ASCT_focusrestored", "a.zip").ends(1);
     run("true", "ASCT_focusrestore", "a.tar").ends(1);
 
     let config = session.text("bundle.toml");
     let (before, after) = config.split_once("[pi_classification]").unwrap();
     let rest = after.split_once("[oof_detector]").unwrap().1;
-    let without = format!("{before}[oof_detector]{rest}").replace(
-        "[tracker]\nconfig_path = \"tracking_config.yml\"\n",
-        "",
-    );
+    let without = format!("{before}[oof_detector]{rest}")
+        .replace("[tracker]\nconfig_path = \"tracking_config.yml\"\n", "");
     session.write("bundle.toml", without);
-    session.bundle(&["build", "-o", "a.zip", "--no-auto-date"]).ends(0);
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
     let lacking = run("true", "ASCT_focusrestore", "a.zip").ends(1);
     assert_snapshot!("lacking", said(&session, &lacking));
     run("false", "ASCT_focusrestore", "a.zip").ends(1);
@@ -225,22 +305,31 @@ fn a_run_config_is_served_or_it_is_said_what_is_missing() {
 #[test]
 fn a_network_has_one_digest_in_every_container() {
     let rods = Path::new(RODS).join("models");
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/rods");
     let session = Session::rods();
     let digest = |session: &Session| {
         let lock = session.text("bundle.lock");
         let model = lock.split("[model.bf_focus]").nth(1).unwrap().to_owned();
-        let line = model.lines().find(|line| line.starts_with("tensors = ")).unwrap().to_owned();
+        let line = model
+            .lines()
+            .find(|line| line.starts_with("tensors = "))
+            .unwrap()
+            .to_owned();
         line
     };
     session.bundle(&["lock"]).ends(0);
     let first = digest(&session);
     for name in ["bf_focus_v3_legacy.pth", "bf_focus_v3.safetensors"] {
-        let file = [rods.join(name), fixtures.join(name)].into_iter().find(|file| file.exists());
+        let file = [rods.join(name), fixtures.join(name)]
+            .into_iter()
+            .find(|file| file.exists());
         let file = file.unwrap_or_else(|| panic!("{name} is not among the fixtures"));
         fs::copy(file, session.path(&format!("models/{name}"))).unwrap();
         let old = session.text("bundle.toml");
-        let line = old.lines().find(|line| line.contains("models/bf_focus_v3")).unwrap();
+        let line = old
+            .lines()
+            .find(|line| line.contains("models/bf_focus_v3"))
+            .unwrap();
         let new = old.replacen(line, &format!("model_path = \"models/{name}\""), 1);
         session.write("bundle.toml", new);
         session.bundle(&["lock"]).ends(0);
@@ -252,8 +341,11 @@ fn a_network_has_one_digest_in_every_container() {
 #[test]
 fn diff_says_what_a_change_of_bytes_means() {
     let session = Session::rods();
-    let legacy = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/bf_focus_v3_legacy.pth");
-    session.bundle(&["build", "-o", "a.zip", "--no-auto-date"]).ends(0);
+    let legacy = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/weights/rods/bf_focus_v3_legacy.pth");
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
     fs::copy(session.path("bundle.lock"), session.path("a.lock")).unwrap();
     fs::copy(legacy, session.path("models/bf_focus_v3.pth")).unwrap();
     // The two focus networks are of one shape.
@@ -262,8 +354,14 @@ fn diff_says_what_a_change_of_bytes_means() {
         session.path("models/fl_focus_v3.pth"),
     )
     .unwrap();
-    session.edit("bundle.toml", "score_threshold = 0.3\n", "score_threshold = 0.4\n");
-    session.bundle(&["build", "-o", "b.zip", "--no-auto-date"]).ends(0);
+    session.edit(
+        "bundle.toml",
+        "score_threshold = 0.3\n",
+        "score_threshold = 0.4\n",
+    );
+    session
+        .bundle(&["build", "-o", "b.zip", "--no-auto-date"])
+        .ends(0);
     let created = |text: String| {
         let lines = text.lines().filter(|line| !line.contains("bundle.created"));
         lines.collect::<Vec<_>>().join("\n")
@@ -271,9 +369,20 @@ fn diff_says_what_a_change_of_bytes_means() {
     let zips = session.bundle(&["diff", "a.zip", "b.zip"]).ends(1);
     assert_snapshot!("zips", created(zips.stdout));
     let locks = session.bundle(&["diff", "a.lock", "bundle.lock"]).ends(1);
-    assert!(locks.stdout.contains("bf_focus: re-saved, same weights"), "{}", locks.stdout);
-    assert!(locks.stdout.contains("fl_focus: other tensors"), "{}", locks.stdout);
-    let json = session.bundle(&["diff", "a.zip", "b.zip", "--json"]).ends(1).json();
+    assert!(
+        locks.stdout.contains("bf_focus: re-saved, same weights"),
+        "{}",
+        locks.stdout
+    );
+    assert!(
+        locks.stdout.contains("fl_focus: other tensors"),
+        "{}",
+        locks.stdout
+    );
+    let json = session
+        .bundle(&["diff", "a.zip", "b.zip", "--json"])
+        .ends(1)
+        .json();
     assert_eq!(json["weights"][0]["verdict"], "same_tensors");
     assert_eq!(json["weights"][1]["verdict"], "tensors");
     let same = session.bundle(&["diff", "a.lock", "a.zip"]).ends(0);
@@ -287,12 +396,24 @@ fn diff_says_what_a_change_of_bytes_means() {
 #[test]
 fn one_model_is_shown_in_depth() {
     let session = Session::rods();
-    session.bundle(&["build", "-o", "a.zip", "--no-auto-date"]).ends(0);
-    let shown = session.bundle(&["show", "a.zip", "--model", "cell_classifier", "--tensors"]).ends(0);
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    let shown = session
+        .bundle(&["show", "a.zip", "--model", "cell_classifier", "--tensors"])
+        .ends(0);
     assert_snapshot!("in_depth", shown.stdout);
-    session.bundle(&["show", "bundle.lock", "--tensors"]).ends(2);
-    let wrong = session.bundle(&["show", "a.zip", "--model", "cell"]).ends(2);
-    assert!(wrong.stderr.contains("it has bf_focus, fl_focus"), "{}", wrong.stderr);
+    session
+        .bundle(&["show", "bundle.lock", "--tensors"])
+        .ends(2);
+    let wrong = session
+        .bundle(&["show", "a.zip", "--model", "cell"])
+        .ends(2);
+    assert!(
+        wrong.stderr.contains("it has bf_focus, fl_focus"),
+        "{}",
+        wrong.stderr
+    );
 }
 
 /// The facts of a file are kept under its content: a model that is unchanged is not read again, whatever became of its times.

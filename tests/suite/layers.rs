@@ -23,20 +23,6 @@ const LAYERS: [&[&str]; 18] = [
     &["blob"],
     &["digest"],
     &["progress"],
-]; 13] = [
-    &["cli"],
-    &["ops"],
-    &["project"],
-    &["resolve"],
-    &["plan"],
-    &["adopt"],
-    &["lockfile", "packed"],
-    &["config", "archive"],
-    &["cache", "yaml"],
-    &["atomic", "value", "created"],
-    &["blob"],
-    &["digest"],
-    &["progress"],
 ];
 
 fn layer(module: &str) -> usize {

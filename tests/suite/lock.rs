@@ -195,7 +195,7 @@ fn the_date_is_the_pin_then_source_date_epoch() {
 fn check_names_every_change_and_writes_nothing() {
     let session = Session::rods();
     session.write("models/pi_model_20251218.pkl", "first");
-    let mut command = session.command(&["lock"]);
+    let mut command = session.command(&["lock", "--no-check"]);
     command.env("SOURCE_DATE_EPOCH", "1766071842");
     crate::session::Run::of(&mut command).ends(0);
     let lock = session.text("bundle.lock");
@@ -209,15 +209,15 @@ fn check_names_every_change_and_writes_nothing() {
     session.edit("bundle.toml", "mask_threshold = 0.5\n", "");
     session.edit("bundle.toml", "version = \"1.0\"", "version = \"1.1\"");
     let before = session.names(".");
-    let run = session.bundle(&["lock", "--check"]).ends(1);
+    let run = session.bundle(&["lock", "--check", "--no-check"]).ends(1);
     assert_snapshot!(run.stderr);
-    let run = session.bundle(&["build", "--locked"]).ends(1);
+    let run = session.bundle(&["build", "--locked", "--no-check"]).ends(1);
     assert_snapshot!("build_locked_stale", run.stderr);
     assert_eq!(session.names("."), before);
     assert_eq!(session.text("bundle.lock"), lock);
 
-    session.bundle(&["lock"]).ends(0);
-    session.bundle(&["lock", "--check"]).ends(0);
+    session.bundle(&["lock", "--no-check"]).ends(0);
+    session.bundle(&["lock", "--check", "--no-check"]).ends(0);
 }
 
 /// A checkout that converted line endings is told as such.

@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod config;
 mod hitmictools;
+mod hostile;
 mod layers;
 mod lock;
 mod model_args;

@@ -213,8 +213,7 @@ fn a_finding_says_where_what_why_and_what_to_do() {
     assert_eq!(
         show(&lab, None),
         "at byte 2: it names `lab.nets.Net`, which weights are not known to need: unpickling imports it, and may \
-         call it. If it is your lab's own, add `allow_globals = [\"lab.nets.Net\"]` to the model in the config, or \
-         check a bundle that you received with `--allow-global lab.nets.Net`"
+         call it."
     );
     let odd = asm()
         .global("\u{1b}[2Jlab", &"x".repeat(1000))

@@ -137,7 +137,8 @@ impl<N: EntryName> Walk<'_, N> {
         let count = fields.len();
         // Whoever streamed the entry did not know these yet (4.4.4, bit 3).
         let streamed = local.flags & HAS_DESCRIPTOR != 0;
-        let as_miniz = streamed && !overflows && zip64 == miniz_zip64(entry).as_deref();
+        let as_miniz =
+            streamed && !overflows && zip64.is_some_and(|field| is_zip64_of_miniz(field, entry));
         if !as_miniz && !take_zip64(zip64, fields, None) {
             self.zip64_problem(&entry.shown, record, count);
         }
@@ -174,15 +175,18 @@ impl<N: EntryName> Walk<'_, N> {
     }
 }
 
-/// What miniz puts into the ZIP64 field of a local header that has zeros for sizes, if any of the values overflows:
-/// the same as into the central header's (`mz_zip_writer_create_zip64_extra_data`). PyTorch writes its checkpoints so.
-fn miniz_zip64<N>(entry: &Scanned<N>) -> Option<Vec<u8>> {
+/// Whether the ZIP64 field of a local header, of which the sizes are zero, is as miniz writes it, if any of the values
+/// overflows: with the size, the compressed size (zero, where it is not known yet), and the offset, whichever do
+/// (`mz_zip_writer_add_mem_ex_v2`). PyTorch writes checkpoints of more than 4 GiB so.
+fn is_zip64_of_miniz<N>(zip64: &[u8], entry: &Scanned<N>) -> bool {
     let overflows = |value: u64| value >= u64::from(IN_ZIP64_32);
-    let sizes = overflows(entry.size).then_some([entry.size, entry.compressed]);
     let offset = overflows(entry.offset).then_some(entry.offset);
-    let values = sizes.into_iter().flatten().chain(offset);
-    let bytes: Vec<u8> = values.flat_map(u64::to_le_bytes).collect();
-    (!bytes.is_empty()).then_some(bytes)
+    [0, entry.compressed].into_iter().any(|compressed| {
+        let sizes = overflows(entry.size).then_some([entry.size, compressed]);
+        let values = sizes.into_iter().flatten().chain(offset);
+        let bytes: Vec<u8> = values.flat_map(u64::to_le_bytes).collect();
+        !bytes.is_empty() && bytes == zip64
+    })
 }
 
 /// The bytes that an entry may take: up to its neighbour, or to the central directory.

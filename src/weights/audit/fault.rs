@@ -93,9 +93,7 @@ impl fmt::Display for Fault {
                 let global = Shown(global);
                 write!(
                     f,
-                    "it names `{global}`, which weights are not known to need: unpickling imports it, and may call it. \
-                     If it is your lab's own, add `allow_globals = [\"{global}\"]` to the model in the config, or \
-                     check a bundle that you received with `--allow-global {global}`"
+                    "it names `{global}`, which weights are not known to need: unpickling imports it, and may call it."
                 )
             }
             Self::Misused { global, expected } => write!(

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::tensor::{self, Converted};
+use super::convert::Converted;
+use super::tensor;
 use super::wire::{Field, Reader, Span, int, span};
 use super::{
     Constant, Declaration, Dim, Element, Graph, Kind, Result, malformed, node, once, unsupported,

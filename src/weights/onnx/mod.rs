@@ -7,6 +7,7 @@
 //! Refused by name, because a graph that holds them means nothing without them: external data, sparse tensors,
 //! subgraphs, functions, and operators outside the standard domains.
 
+mod convert;
 mod graph;
 mod node;
 mod tensor;
@@ -17,7 +18,7 @@ mod wire;
 use super::WeightsError;
 use super::tensor::{DType, Tensor};
 use crate::blob::Blob;
-use tensor::Converted;
+use convert::Converted;
 use wire::{Field, Reader, Span, int, span};
 
 type Result<T> = std::result::Result<T, WeightsError>;

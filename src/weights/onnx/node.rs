@@ -1,6 +1,7 @@
 //! `NodeProto` and `AttributeProto`.
 
-use super::tensor::{self, Converted};
+use super::convert::Converted;
+use super::tensor;
 use super::wire::{Field, Reader, Span, Value, float, int, span, unlike};
 use super::{Attribute, AttributeValue, ML, Node, Result, malformed, once, standard, unsupported};
 

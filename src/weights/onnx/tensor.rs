@@ -3,13 +3,9 @@
 //! `raw_data`, and `float_data` and `double_data` packed in one piece, are slices of the file. The other fields hold
 //! varints, or single numbers with keys between them; those are converted.
 
-use std::io::Write;
-
+use super::convert::Converted;
 use super::wire::{Field, Reader, Span, Value, int, span, unlike};
-use super::{
-    AttributeValue, Constant, Element, Graph, Result, Texts, malformed, once, unsupported,
-};
-use crate::blob::{Blob, Spill};
+use super::{Constant, Element, Result, Texts, malformed, once, unsupported};
 use crate::weights::WeightsError;
 use crate::weights::tensor::{DType, Tensor, contiguous_strides};
 
@@ -65,7 +61,7 @@ fn no_element(number: i64, at: u64) -> WeightsError {
 }
 
 /// The field that holds elements of this type if `raw_data` does not.
-fn typed_field(element: Element) -> u32 {
+pub(super) fn typed_field(element: Element) -> u32 {
     match element {
         Element::Text => 6,
         Element::Number(dtype) => match dtype {
@@ -80,7 +76,7 @@ fn typed_field(element: Element) -> u32 {
 
 /// What a `TensorProto` says, before its numbers are looked at.
 #[derive(Default)]
-struct Parts {
+pub(super) struct Parts {
     dims: Vec<u64>,
     element: Option<Element>,
     name: String,
@@ -175,7 +171,7 @@ impl Parts {
         }
     }
 
-    fn wrong_size(&self, at: u64, expected: u64, found: &str, unit: &str) -> WeightsError {
+    pub fn wrong_size(&self, at: u64, expected: u64, found: &str, unit: &str) -> WeightsError {
         malformed(
             at,
             format!(
@@ -293,138 +289,4 @@ fn texts(reader: &mut Reader, mut message: Span, parts: Parts) -> Result<Texts> 
         shape: parts.dims,
         values,
     })
-}
-
-/// The numbers that do not lie in the file as they are, one tensor after another. Until all are there, a tensor that
-/// waits for its own has an empty storage, and their place as its offset.
-#[derive(Default)]
-pub(super) struct Converted {
-    spill: Spill,
-    /// What the spill is given next: numbers come one by one.
-    buffer: Vec<u8>,
-}
-
-/// How many bytes the spill is given at a time.
-const PIECE: usize = 1 << 16;
-
-impl Converted {
-    fn size(&self) -> u64 {
-        self.spill.size() + self.buffer.len() as u64
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.buffer.extend(bytes);
-        if self.buffer.len() >= PIECE {
-            self.spill.write_all(&self.buffer)?;
-            self.buffer.clear();
-        }
-        Ok(())
-    }
-
-    /// Converts the numbers in a tensor's typed field: `size` bytes.
-    fn convert(
-        &mut self,
-        reader: &mut Reader,
-        mut message: Span,
-        parts: &Parts,
-        dtype: DType,
-        size: u64,
-    ) -> Result<()> {
-        let at = message.start;
-        let wanted = typed_field(Element::Number(dtype));
-        let end = self.size().saturating_add(size);
-        while let Some(field) = reader.next(&mut message)? {
-            if field.number != wanted {
-                continue;
-            }
-            match field.value {
-                Value::Varint(number) => self.push(number, dtype, field.at)?,
-                Value::Fixed32(bits) if wanted == 4 => self.write(&bits.to_le_bytes())?,
-                Value::Fixed64(bits) if wanted == 10 => self.write(&bits.to_le_bytes())?,
-                Value::Span(mut packed) if matches!(wanted, 4 | 10) => {
-                    while packed.start < packed.end && self.size() <= end {
-                        let [byte] = reader.array(&mut packed)?;
-                        self.write(&[byte])?;
-                    }
-                }
-                Value::Span(mut packed) => {
-                    while packed.start < packed.end && self.size() <= end {
-                        let at = packed.start;
-                        let number = reader.varint(&mut packed)?;
-                        self.push(number, dtype, at)?;
-                    }
-                }
-                found => return Err(unlike(field, "numbers", found)),
-            }
-            if self.size() > end {
-                return Err(parts.wrong_size(field.at, size, "more", "bytes"));
-            }
-        }
-        match end - self.size() {
-            0 => Ok(()),
-            lacking => {
-                let found = (size - lacking).to_string();
-                Err(parts.wrong_size(at, size, &found, "bytes"))
-            }
-        }
-    }
-
-    /// One number of `int32_data`, `int64_data` or `uint64_data`, as the bytes of an element.
-    fn push(&mut self, number: u64, dtype: DType, at: u64) -> Result<()> {
-        let fits = match dtype {
-            // Negative int32 are written in ten bytes; protobuf takes the lower 32 bits.
-            DType::I64 | DType::U64 | DType::I32 => true,
-            DType::I16 => i16::try_from(number as i64).is_ok(),
-            DType::I8 => i8::try_from(number as i64).is_ok(),
-            DType::U32 => u32::try_from(number).is_ok(),
-            DType::U16 | DType::F16 | DType::BF16 => u16::try_from(number).is_ok(),
-            DType::Bool => number <= 1,
-            _ => u8::try_from(number).is_ok(),
-        };
-        let bytes = number.to_le_bytes();
-        let bytes = bytes.get(..dtype.size() as usize).filter(|_| fits);
-        let bytes = bytes.ok_or_else(|| {
-            malformed(
-                at,
-                format!("expected a number of type {dtype}, found {}", number as i64),
-            )
-        })?;
-        self.write(bytes)
-    }
-
-    /// Gives all tensors that wait for them their numbers.
-    pub fn place(mut self, graph: &mut Graph) -> Result<()> {
-        self.spill.write_all(&self.buffer)?;
-        let all = self.spill.finish();
-        for tensor in &mut graph.initialisers {
-            place(tensor, &all)?;
-        }
-        for node in &mut graph.nodes {
-            for attribute in &mut node.attributes {
-                let constants = match &mut attribute.value {
-                    AttributeValue::Tensor(constant) => std::slice::from_mut(constant),
-                    AttributeValue::Tensors(list) => list,
-                    _ => continue,
-                };
-                for constant in constants {
-                    if let Constant::Numbers(tensor) = constant {
-                        place(tensor, &all)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn place(tensor: &mut Tensor, all: &Blob) -> Result<()> {
-    let size = tensor.elements() * tensor.dtype.size();
-    if tensor.storage.size() == size {
-        tensor.offset = 0;
-        return Ok(());
-    }
-    let part = all.slice(tensor.offset..tensor.offset + size);
-    tensor.storage = part.ok_or(std::io::Error::from(std::io::ErrorKind::UnexpectedEof))?;
-    tensor.offset = 0;
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! scikit-learn's estimators out of pickles: checked, typed, and ready to be run without Python.
 //!
-//! Attributes and their meaning are those of scikit-learn 1.0 to 1.6 and later, as far as they decide what `transform`,
+//! Attributes and their meaning are those of scikit-learn 1.0 to 1.8, as far as they decide what `transform`,
 //! `predict` and `predict_proba` compute; others are passed over. Where versions compute differently, the version that
 //! wrote the file decides (`_sklearn_version`), since it is what the model was fitted with.
 

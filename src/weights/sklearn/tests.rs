@@ -1,4 +1,4 @@
-//! Every estimator that scikit-learn 1.0 to 1.6 wrote for us (`tests/sklearn/make_fixtures.py`), in every form.
+//! Every estimator that scikit-learn 1.0 to 1.8 wrote for us (`tests/sklearn/make_fixtures.py`), in every form.
 //!
 //! What was read is run here in the plainest way, and must give what scikit-learn gave.
 

@@ -52,8 +52,12 @@ pub fn read(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Checkpo
             )
         })?;
     } else {
-        let wanted = members.name("data.pkl");
-        return Err(malformed(None, None, format!("this ZIP has no `{wanted}`")));
+        checkpoint.content = Content::Other {
+            what: format!(
+                "a ZIP without `{}`, which is no checkpoint",
+                members.name("data.pkl")
+            ),
+        };
     }
     Ok(checkpoint)
 }
@@ -101,15 +105,12 @@ impl Members {
             .first()
             .map(|entry| entry.path.as_str())
             .unwrap_or_default();
+        // A ZIP of something else may have none.
         let root = match (first.split_once('/'), archive.entries().first()) {
-            (Some((root, _)), _) => root,
-            (None, Some(entry)) if entry.is_directory => first,
-            _ => {
-                let message = format!("expected a folder, found `{first}` outside of any");
-                return Err(malformed(None, None, message));
-            }
+            (Some((root, _)), _) => root.to_owned(),
+            (None, Some(entry)) if entry.is_directory => first.to_owned(),
+            _ => String::new(),
         };
-        let root = root.to_owned();
         let files = || archive.entries().iter().filter(|entry| !entry.is_directory);
         let mut inflated = inflate(archive, files(), progress)?;
         let mut all = Vec::new();
@@ -134,7 +135,10 @@ impl Members {
 
     /// The whole name of a member of the folder.
     fn name(&self, name: &str) -> String {
-        format!("{}/{name}", self.root)
+        match self.root.as_str() {
+            "" => name.to_owned(),
+            root => format!("{root}/{name}"),
+        }
     }
 
     fn get(&self, name: &str) -> Option<&Member> {
