@@ -98,7 +98,7 @@ pub fn is_begun(error: &PickleError) -> bool {
         || error
             .globals
             .iter()
-            .any(|used| is_importable(&used.global.module))
+            .any(|used| !used.global.name.is_empty() && is_importable(&used.global.module))
 }
 
 /// Whether Python could find a module of this name: text and tables that happen to begin with the letter of `GLOBAL`

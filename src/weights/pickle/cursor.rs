@@ -119,6 +119,14 @@ impl<'a> Cursor<'a> {
     /// The bytes up to the next line feed, which is taken too and not given. Python's C unpickler refuses a line
     /// without one.
     pub fn line(&mut self) -> Result<Vec<u8>> {
+        match self.line_or_rest()? {
+            (line, true) => Ok(line),
+            (_, false) => Err(PickleErrorKind::Truncated),
+        }
+    }
+
+    /// The same, or what is left, and whether there was a line feed.
+    pub fn line_or_rest(&mut self) -> Result<(Vec<u8>, bool)> {
         let mut line = Vec::new();
         while self.refill()? {
             let rest = &self.buffer[self.used..];
@@ -130,10 +138,10 @@ impl<'a> Cursor<'a> {
             self.hold(count as u64)?;
             if end.is_some() {
                 self.used += 1;
-                return Ok(line);
+                return Ok((line, true));
             }
         }
-        Err(PickleErrorKind::Truncated)
+        Ok((line, false))
     }
 
     fn hold(&mut self, count: u64) -> Result<()> {

@@ -267,15 +267,24 @@ impl<'a> Machine<'a> {
 
     /// The two lines that name a global.
     pub fn global(&mut self) -> Result<GlobalName> {
-        let module = self.cursor.line()?;
-        let name = self.cursor.line()?;
+        // A last line without its line feed is none for Python's C unpickler; its other one, which joblib uses, takes
+        // the last byte for a line feed, whatever it is, and an import has happened before it fails.
+        let (mut module, is_line) = self.cursor.line_or_rest()?;
+        let (mut name, is_whole) = self.cursor.line_or_rest()?;
+        if !is_whole {
+            let last = if is_line { &mut name } else { &mut module };
+            last.pop();
+        }
         let text = |line: &[u8]| std::str::from_utf8(line).ok().map(Into::into);
         let (Some(module), Some(name)) = (text(&module), text(&name)) else {
             return Err(self.argument("the names of a module and of a global in UTF-8"));
         };
         let global = GlobalName { module, name };
         self.record(&global);
-        Ok(global)
+        match is_whole {
+            true => Ok(global),
+            false => Err(PickleErrorKind::Truncated),
+        }
     }
 
     /// A text from the stack that names a global or its module.

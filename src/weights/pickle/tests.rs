@@ -123,6 +123,20 @@ fn globals_named_before_a_failure_are_given() {
     assert!(error.kind.stops_python());
 }
 
+/// Python's own unpickler has imported the module by then.
+#[test]
+fn a_global_without_its_last_line_feed_is_named() {
+    for (bytes, named) in [
+        (b"cos\nsystemX".as_slice(), "os.system"),
+        (b"cos\n", "os."),
+        (b"(iosX", "os."),
+    ] {
+        let error = run(bytes).unwrap_err();
+        assert!(matches!(error.kind, PickleErrorKind::Truncated));
+        assert_eq!(error.globals[0].global.to_string(), named);
+    }
+}
+
 #[test]
 fn a_computed_name_is_no_reason_for_python_to_stop() {
     let error = run(b"cbuiltins\nstr\n\x8c\x02os\x85R\x8c\x06system\x93.").unwrap_err();
