@@ -405,17 +405,15 @@ impl Check<'_> {
         if differences.is_empty() {
             return;
         }
-        let kind = network.kind();
         let guess = differences.guess.as_ref();
         let label = guess.map_or("these weights".to_owned(), ToString::to_string);
-        let help = guess.map(|guess| guess.help());
-        let problem = self.error(
-            format!("the weights do not fit the declared {kind}\n{differences}"),
+        let advice = guess.map_or(String::new(), |guess| format!("\n{}", guess.help()));
+        let help = format!("{}{advice}", differences.to_string().trim_end());
+        self.error(
+            format!("the weights do not fit the declared {}", network.kind()),
             label,
-        );
-        if let Some(help) = help {
-            problem.set_help(help);
-        }
+        )
+        .set_help(help);
     }
 
     fn estimator(&mut self, estimator: &EstimatorFacts) {
