@@ -10,11 +10,11 @@ use indexmap::IndexMap;
 
 use super::content::{self, Storages};
 use super::rebuild::{Fault, StorageId, key_of};
-use super::{Checkpoint, Layout, audited, malformed};
+use super::{Checkpoint, Layout, audit_elements, audited, malformed};
 use crate::blob::Blob;
 use crate::digest::Crc32;
 use crate::weights::WeightsError;
-use crate::weights::audit::{Audit, Kind};
+use crate::weights::audit::Audit;
 use crate::weights::pickle::{self, NoHost, Node, Pickle};
 
 /// `MAGIC_NUMBER`, 0x1950a86a20f9469cfc6c, as a pickle holds it.
@@ -64,7 +64,7 @@ pub fn read(blob: &Blob) -> Result<Checkpoint, WeightsError> {
     let keys = keys_of(&keys).map_err(at)?;
     let storages = storages(blob, position, &keys, &declared)?;
     for (key, bytes) in &storages.0 {
-        audit.hidden(Kind::Torch, Some(&member(key)), bytes)?;
+        audit_elements(&mut audit, &member(key), bytes)?;
     }
     let mut checkpoint = Checkpoint::empty(Layout::Legacy, audit);
     content::decide(&mut checkpoint, &object, &storages).map_err(at)?;

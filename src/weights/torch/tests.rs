@@ -718,6 +718,12 @@ fn a_zip_is_audited_in_every_member() {
         assert_eq!(findings[0].member.as_deref(), Some(&*format!("a/{name}")));
         assert!(found.audit.globals.contains("posix.system"));
     }
+    // Numbers that happen to be an extension code are no reason to refuse a storage.
+    let chance = b"\x82\x05.abcde";
+    let found = open(&zip_of("a", &object, &[("data/0", chance)])).unwrap();
+    assert_eq!(found.audit.findings, []);
+    let found = open(&zip_of("a", &object, &[("data/0", EIGHT), ("x", chance)])).unwrap();
+    assert_eq!(found.audit.findings.len(), 1);
     // Outside of the folder as well.
     let outside = [
         ("a/data.pkl".to_owned(), &pickle[..]),

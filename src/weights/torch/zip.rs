@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::content::{self, Storages};
 use super::rebuild::StorageId;
-use super::{Checkpoint, Content, Layout, audited, malformed};
+use super::{Checkpoint, Content, Layout, audit_elements, audited, malformed};
 use crate::archive::{
     Archive, ArchiveEntry, EntryName, MemberName, Method, OpenError, Problem, ReadError,
 };
@@ -154,10 +154,15 @@ impl Members {
         progress: &dyn Progress,
     ) -> Result<Option<crate::weights::pickle::Pickle>, WeightsError> {
         let object = self.name("data.pkl").to_ascii_lowercase();
+        let storages = self.name("data/").to_ascii_lowercase();
         let mut found = None;
         for member in &self.all {
             crate::progress::check_interrupt(progress)?;
             let lower = member.name.to_ascii_lowercase();
+            if lower.starts_with(&storages) && !lower.ends_with(".pkl") {
+                audit_elements(audit, &member.name, &member.bytes)?;
+                continue;
+            }
             if !lower.ends_with(".pkl") {
                 audit.hidden(Kind::Torch, Some(&member.name), &member.bytes)?;
                 continue;
