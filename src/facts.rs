@@ -10,7 +10,7 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::progress::Progress;
 use crate::weights::audit::{Fault, Finding};
-use crate::weights::{self, Content, Weights, WeightsError, sklearn, tensor};
+use crate::weights::{self, Content, Weights, WeightsError, onnx, sklearn, tensor};
 
 /// The version of the code that derives facts: whatever changes what it finds raises it, and what was kept is derived anew.
 const VERSION: u32 = 1;
@@ -55,9 +55,8 @@ pub enum FactKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OnnxFacts {
     pub opset: i64,
-    /// Their names.
-    pub inputs: Vec<String>,
-    pub outputs: Vec<String>,
+    /// The sizes of each input; none where any size will do.
+    pub inputs: Vec<Vec<Option<u64>>>,
     /// `feature_names` of its metadata, which HiTMicTools needs for a PI classifier.
     pub has_feature_names: bool,
 }
@@ -220,8 +219,7 @@ fn kind(weights: &Weights) -> FactKind {
         },
         Content::Onnx(model) => FactKind::Onnx(OnnxFacts {
             opset: model.opset("").unwrap_or_default(),
-            inputs: model.graph.inputs.iter().map(|x| x.name.clone()).collect(),
-            outputs: model.graph.outputs.iter().map(|x| x.name.clone()).collect(),
+            inputs: model.graph.inputs.iter().map(sizes).collect(),
             has_feature_names: model.feature_names().is_some(),
         }),
         Content::Estimator(estimator) => FactKind::Estimator(EstimatorFacts {
@@ -235,6 +233,21 @@ fn kind(weights: &Weights) -> FactKind {
         Content::Other { what } => FactKind::Other { what: what.clone() },
         Content::None => FactKind::None,
     }
+}
+
+/// The sizes of an input, none where any will do; empty if it is no tensor, or may have any number of dimensions.
+fn sizes(input: &onnx::Declaration) -> Vec<Option<u64>> {
+    let onnx::Kind::Tensor {
+        shape: Some(shape), ..
+    } = &input.kind
+    else {
+        return Vec::new();
+    };
+    let size = |dim: &onnx::Dim| match dim {
+        onnx::Dim::Known(size) => Some(*size),
+        onnx::Dim::Named(_) | onnx::Dim::Unknown => None,
+    };
+    shape.iter().map(size).collect()
 }
 
 /// `Pipeline(StandardScaler, LogisticRegression)`.

@@ -350,7 +350,9 @@ impl Check<'_> {
                 }
             }
             (FactKind::Onnx(onnx), Some(Declared::Estimator)) => self.onnx_classifier(onnx),
-            (FactKind::Onnx(_), Some(Declared::Network(_))) => {}
+            (FactKind::Onnx(onnx), Some(Declared::Network(kind))) => {
+                self.onnx_network(kind, onnx, network);
+            }
             (FactKind::Estimator(estimator), Some(Declared::Estimator)) => {
                 self.estimator(estimator);
             }
@@ -414,6 +416,54 @@ impl Check<'_> {
             label,
         )
         .set_help(help);
+    }
+
+    /// What goes into a graph must be what the network is given: batches of windows of one size.
+    fn onnx_network(&mut self, kind: nn::Kind, onnx: &OnnxFacts, network: Option<&Network>) {
+        let [input] = onnx.inputs.as_slice() else {
+            let found = onnx.inputs.len();
+            self.error(
+                format!("the graph has {found} inputs"),
+                format!("a {kind} has one, the image"),
+            );
+            return;
+        };
+        let [_, channels, height, width] = input[..] else {
+            if !input.is_empty() {
+                self.error(
+                    format!("the graph's input has {} dimensions", input.len()),
+                    "expected four: batch, channels, height, width",
+                );
+            }
+            return;
+        };
+        let wanted = network.and_then(Network::input_channels);
+        if let (Some(found), Some(wanted)) = (channels, wanted)
+            && found != wanted
+        {
+            self.error(
+                format!("the graph takes images of {found} channels"),
+                format!("the metadata declares {wanted}"),
+            );
+        }
+        let name = match kind {
+            nn::Kind::FlexResNet => "min_size",
+            _ => "patch_size",
+        };
+        if let Some(Value::Int(side)) = self.argument(name).cloned()
+            && let Some(found) = [height, width]
+                .into_iter()
+                .flatten()
+                .find(|found| i64::try_from(*found) != Ok(side))
+        {
+            self.error(
+                format!("the graph takes windows of a side of {found}"),
+                format!("`{name}` is {side}"),
+            )
+            .set_help(format!(
+                "set `{name}` to {found}, or export the graph with dynamic axes"
+            ));
+        }
     }
 
     fn estimator(&mut self, estimator: &EstimatorFacts) {

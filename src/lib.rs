@@ -23,7 +23,7 @@
 //! | [`archive`] | the ZIP: its canonical form, written and verified to the byte, and a strict reader of anyone's |
 //! | [`cache`] | what earlier runs learnt of files: stamps, digests and facts |
 //! | [`yaml`] | YAML as PyYAML reads it: which scalars it takes for what, and a writer that it gives back unchanged |
-//! | [`value`], [`created`], [`atomic`] | plain values; the creation date; files that appear whole or not at all |
+//! | [`value`], [`created`], [`atomic`], [`wording`] | plain values; the creation date; files that appear whole or not at all; which name was meant |
 //! | [`blob`] | bytes that can be read at any position, of a file or in memory |
 //! | [`digest`], [`progress`] | digests and hashing over all cores; what long work reports to |
 //!
@@ -53,4 +53,5 @@ pub mod project;
 pub mod resolve;
 pub mod value;
 pub mod weights;
+pub mod wording;
 pub mod yaml;

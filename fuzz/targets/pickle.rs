@@ -24,7 +24,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         };
         check_audit(kind, &audit, &globals);
         let mut hidden = Audit::default();
-        let is_pickle = hidden.hidden(kind, Some("member"), &blob).expect("memory can be read");
+        let is_pickle = hidden
+            .hidden(kind, Some("member"), &blob)
+            .expect("memory can be read");
         assert!(is_pickle || hidden.findings.is_empty());
     }
 });
@@ -49,7 +51,12 @@ fn check(pickle: &Pickle, size: u64) {
                 items,
                 entries,
             } => {
-                [callable, args].into_iter().chain(kwargs).chain(state).chain(items).for_each(inside);
+                [callable, args]
+                    .into_iter()
+                    .chain(kwargs)
+                    .chain(state)
+                    .chain(items)
+                    .for_each(inside);
                 entries.iter().flat_map(|(a, b)| [a, b]).for_each(inside);
             }
             Node::Persistent(id) => inside(id),

@@ -254,7 +254,10 @@ fn plain(value: &Value) -> String {
         Value::Int(x) => x.to_string(),
         Value::Float(x) => format!("{x:?}"),
         Value::String(x) => plain_text(x),
-        Value::List(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
+        Value::List(items) => {
+            let items: Vec<String> = items.iter().map(plain).collect();
+            format!("[{}]", items.join(", "))
+        }
         Value::Map(map) => format!("({})", arguments_line(map)),
     }
 }

@@ -2,15 +2,11 @@
 
 use std::path::Path;
 
-use strsim::damerau_levenshtein;
-
 use super::paths::{self, Surroundings};
 use super::problem::{ConfigError, Problem, Source, Span, Warning};
 use super::tree::{Data, Entry, Node};
 use crate::value::Key;
-
-/// Longer names are not compared: the time grows with the square of their length.
-const LONGEST_COMPARED: usize = 100;
+pub(super) use crate::wording::nearest;
 
 pub(super) struct Context<'a> {
     pub path: &'a Path,
@@ -153,25 +149,6 @@ fn push(problems: &mut Vec<Problem>, problem: Problem) -> &mut Problem {
     problems.push(problem);
     let last = problems.len() - 1;
     &mut problems[last]
-}
-
-/// The name that is nearest to `name`, if one is near enough to have been meant, or to have been cut short.
-pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let fold = |text: &str| text.to_lowercase().replace('-', "_");
-    let folded = fold(name);
-    if folded.len() > LONGEST_COMPARED {
-        return None;
-    }
-    names
-        .filter_map(|candidate| {
-            let other = fold(candidate);
-            let distance = damerau_levenshtein(&folded, &other);
-            let cut = folded.len() >= 4 && other.starts_with(&folded);
-            let near = cut || distance <= 1.max(candidate.chars().count() / 3);
-            near.then_some((distance, candidate))
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 /// Whether one of the keys is `wanted` misspelt, so that nothing more need be said of its absence.

@@ -186,7 +186,7 @@ pub enum ConfigError {
 }
 
 /// More errors than a person reads are counted, and not shown: each costs a walk through the text.
-const MOST_SHOWN: usize = 200;
+pub(super) const MOST_SHOWN: usize = 200;
 
 fn summary(path: &std::path::Path, problems: &[Problem]) -> String {
     let path = path.display();

@@ -8,7 +8,8 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::wording::{describe, int_help, nearest, place, shorten, unquote};
+use super::wording::{describe, int_help, place, shorten, unquote};
+use crate::wording::nearest;
 
 /// One step of the way to a value below `model_args`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -4,9 +4,6 @@ use serde_json::Value;
 
 use super::arguments::PathPart;
 
-/// Longer names are not compared: the time grows with the square of their length.
-const LONGEST_COMPARED: usize = 100;
-
 /// Longer texts are not repeated whole.
 const LONGEST_SHOWN: usize = 40;
 
@@ -66,20 +63,4 @@ pub(super) fn unquote(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let short = text.len() <= LONGEST_SHOWN && text.parse::<f64>().is_ok();
     short.then(|| format!("write {text} without quotes"))
-}
-
-/// The name that is near enough to `name` to have been meant.
-pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    if name.len() > LONGEST_COMPARED {
-        return None;
-    }
-    let folded = name.to_lowercase();
-    names
-        .map(|known| {
-            let distance = strsim::damerau_levenshtein(&folded, &known.to_lowercase());
-            (distance, known)
-        })
-        .filter(|(distance, known)| *distance <= 1.max(known.chars().count() / 3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
 }

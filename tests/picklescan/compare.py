@@ -90,16 +90,14 @@ def main():
             if any(counts):
                 print(f"| {folder}: {verdict} | " + " | ".join(map(str, counts)) + " |")
     print()
-    wrong = False
     for tool, _ in tools:
-        found = verdicts[tool]
-        missed = {path.name for path, verdict in found.items() if path.parent.name == "hostile" and verdict != "refuses"}
-        flagged = {path.name for path, verdict in found.items() if path.parent.name == "innocent" and verdict == "refuses"}
-        if tool == "bundle":
-            wrong = bool(missed or flagged)
-        print(f"{tool} does not refuse of the hostile files: {names(missed)}.\n")
-        print(f"{tool} refuses of the innocent files: {names(flagged)}.\n")
-    sys.exit(wrong)
+        found = verdicts[tool].items()
+        hostile = {path.name for path, verdict in found if path.parent.name == "hostile" and verdict == "passes"}
+        innocent = {path.name for path, verdict in found if path.parent.name == "innocent" and verdict == "refuses"}
+        print(f"{tool} lets pass, of the hostile files: {names(hostile)}.\n")
+        print(f"{tool} refuses, of the innocent files: {names(innocent)}.\n")
+    right = {"hostile": "refuses", "innocent": "passes"}
+    sys.exit(any(verdict != right[path.parent.name] for path, verdict in verdicts["bundle"].items()))
 
 
 main()

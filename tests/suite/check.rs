@@ -433,3 +433,67 @@ fn facts_are_kept_by_content_and_may_be_lost() {
     }
     session.bundle(&["lock", "--check"]).ends(0);
 }
+
+/// A graph that was exported for windows of one size takes no others.
+#[test]
+fn an_onnx_graph_is_compared_with_the_windows_it_is_given() {
+    let session = Session::rods();
+    let onnx = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/weights/rods/bf_focus_v3.onnx"
+    );
+    fs::copy(onnx, session.path("models/bf_focus_v3.onnx")).unwrap();
+    session.edit(
+        "bundle.toml",
+        "models/bf_focus_v3.pth",
+        "models/bf_focus_v3.onnx",
+    );
+    let good = session.bundle(&["check"]).ends(0);
+    assert!(
+        good.stderr.contains("HiTMicTools cannot load `.onnx`"),
+        "{}",
+        good.stderr
+    );
+    let config = session.text("bundle.toml");
+    session.write(
+        "bundle.toml",
+        config.replacen("patch_size = 64", "patch_size = 128", 1),
+    );
+    let other = session.bundle(&["check"]).ends(1);
+    assert!(
+        other.stderr.contains("takes windows of a side of 64"),
+        "{}",
+        other.stderr
+    );
+    session.write("bundle.toml", config);
+    session.edit(
+        "metadata/bf_focus_v3.json",
+        "\"img_channel\": 1",
+        "\"img_channel\": 3",
+    );
+    let other = session.bundle(&["check"]).ends(1);
+    assert!(
+        other.stderr.contains("images of 1 channels"),
+        "{}",
+        other.stderr
+    );
+}
+
+/// A config that cannot be read, and one that is wrong, are told apart: the first is no answer.
+#[test]
+fn a_wrong_config_is_an_answer() {
+    let session = Session::rods();
+    session.bundle(&["check", "--for", "none.yml"]).ends(2);
+    session.edit(
+        "bundle.toml",
+        "nms_iou = 0.5\nclass_dict = { 0",
+        "nms_io = 0.5\nclass_dict = { 0",
+    );
+    let wrong = session.bundle(&["check"]).ends(1);
+    assert!(
+        wrong.stderr.contains("did you mean `nms_iou`?"),
+        "{}",
+        wrong.stderr
+    );
+    session.bundle(&["check", "none.toml"]).ends(2);
+}

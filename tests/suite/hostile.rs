@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use model_bundle::cache::{Cache, Record, Records, Stamp};
 use model_bundle::digest::Contents;
@@ -22,16 +22,14 @@ use crate::session::{Run, Session, pattern};
 fn promptly(command: &mut Command) -> Run {
     let what = format!("{command:?}");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            panic!("it hangs: {what}");
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let output = child.wait_with_output().unwrap();
+    let child = command.spawn().unwrap();
+    let pid = child.id().to_string();
+    let (to_us, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || to_us.send(child.wait_with_output().unwrap()));
+    let Ok(output) = ended.recv_timeout(Duration::from_secs(20)) else {
+        let _ = Command::new("kill").args(["-KILL", &pid]).status();
+        panic!("it hangs: {what}");
+    };
     Run {
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -148,6 +146,25 @@ fn no_file_is_read_beyond_what_it_may_have() {
     session.bundle(&["build", "-o", "a.zip"]).ends(2);
     assert_eq!(session.read("a.zip.sha256").len(), 9000);
     assert_eq!(session.read("a.zip"), zip);
+}
+
+/// However much is wrong with a config of the largest size, it is said at once.
+#[test]
+fn a_config_full_of_errors_is_refused_at_once() {
+    let session = Session::new();
+    for (name, line) in [
+        ("a.toml", "a = 1\n"),
+        ("b.toml", "a = 'x\n"),
+        ("c.toml", "[a]\n"),
+        ("d.toml", "\0"),
+        ("e.toml", "[[[\n"),
+        ("f.yml", "a: 1\n"),
+        ("g.yml", "\0"),
+        ("h.yml", "- ["),
+    ] {
+        session.write(name, line.repeat((1 << 20) / line.len()));
+        promptly(&mut session.command(&["lock", "-c", name])).ends(2);
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 18] = [
     &["weights"],
     &["config", "archive"],
     &["cache", "yaml"],
-    &["atomic", "value", "created"],
+    &["atomic", "value", "created", "wording"],
     &["blob"],
     &["digest"],
     &["progress"],

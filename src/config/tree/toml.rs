@@ -4,7 +4,7 @@ use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
 use super::{Data, Entry, MAX_DEPTH, Node, duplicate, int_too_large, too_deep};
-use crate::config::problem::{Problem, Source, Span};
+use crate::config::problem::{MOST_SHOWN, Problem, Source, Span};
 use crate::value::Key;
 
 pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node> {
@@ -19,10 +19,10 @@ pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node
     let data = reader.table(table.get_ref(), 0);
     let root = Node { data, span };
     let mut usable = true;
-    for error in &errors {
+    for (nth, error) in errors.iter().enumerate() {
         let at = error.span().unwrap_or(0..0);
         if error.message() == DUPLICATE_KEY {
-            problems.push(twice(source, &root, &at));
+            problems.push(twice(source, &root, &at, nth < MOST_SHOWN));
         } else {
             usable = false;
             problems
@@ -39,11 +39,12 @@ pub(super) fn parse(source: &Source, problems: &mut Vec<Problem>) -> Option<Node
 /// How the parser calls a key or table that is given twice.
 const DUPLICATE_KEY: &str = "duplicate key";
 
-/// Says that the key at `again` is given twice, with its first place where that can be told.
-fn twice(source: &Source, root: &Node, again: &Span) -> Problem {
+/// Says that the key at `again` is given twice, with its first place where that can be told and is worth a walk through the text.
+fn twice(source: &Source, root: &Node, again: &Span, is_shown: bool) -> Problem {
     let text: &str = source.inner();
     let name = text.get(again.clone()).unwrap_or_default();
-    let first = first_line(text, again).or_else(|| first_key(text, root, name, again));
+    let first = || first_line(text, again).or_else(|| first_key(text, root, name, again));
+    let first = is_shown.then(first).flatten();
     match first {
         Some(first) => duplicate(source, name, &first, again),
         None => Problem::error(source, format!("the key `{name}` is given twice"))
@@ -56,9 +57,12 @@ fn twice(source: &Source, root: &Node, again: &Span) -> Problem {
 fn first_line(text: &str, again: &Span) -> Option<Span> {
     let start = text.get(..again.start)?.rfind('\n').map_or(0, |at| at + 1);
     let header = text.get(start..)?.lines().next()?.trim_end();
+    if !header.starts_with('[') {
+        return None;
+    }
     let mut at = 0;
     for line in text.get(..start)?.split_inclusive('\n') {
-        if header.starts_with('[') && line.trim_end() == header {
+        if line.trim_end() == header {
             let shift = again.start - start;
             return Some(at + shift..at + shift + again.len());
         }

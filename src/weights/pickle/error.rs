@@ -8,9 +8,9 @@ use super::node::GlobalUse;
 /// has 200,000 nodes, a forest of 1000 trees 150,000.
 pub(super) mod ceiling {
     pub const OPCODES: u64 = 1 << 25;
-    pub const NODES: u64 = 1 << 22;
-    pub const MEMO: u64 = 1 << 22;
-    pub const STACK: u64 = 1 << 22;
+    pub const NODES: u64 = 1 << 21;
+    pub const MEMO: u64 = 1 << 21;
+    pub const STACK: u64 = 1 << 21;
     pub const MARKS: u64 = 1 << 20;
     /// Bytes of all texts and byte strings together; these are held in memory.
     pub const BYTES: u64 = 1 << 29;
