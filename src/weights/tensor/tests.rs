@@ -113,11 +113,12 @@ proptest! {
 
     #[test]
     fn streaming_gathers_what_the_strides_say((tensor, storage) in any_tensor()) {
-        prop_assume!(tensor.elements() < 400_000);
+        prop_assume!(tensor.elements() < 60_000);
         let wanted = gathered(&tensor, &storage);
         prop_assert_eq!(tensor.check(), Ok(()));
         prop_assert!(bytes_of(&tensor) == wanted);
-        for block in [1, 100, 5000] {
+        let small = if wanted.len() < 2000 { 1 } else { 3000 };
+        for block in [small, 20_000] {
             prop_assert!(in_blocks(&tensor, block) == wanted, "in blocks of {}", block);
         }
         let digest = data_digest(&tensor, Path::new("x"), &Silent).unwrap();
