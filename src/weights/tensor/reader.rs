@@ -8,11 +8,14 @@ use std::io::{self, Read};
 use super::Tensor;
 use crate::blob::Blob;
 
-/// Bytes gathered at a time.
-const BLOCK: u64 = 1 << 20;
+/// Bytes gathered at a time by all threads together, and by one. The larger a block, the longer the runs that are read:
+/// those of a transposed matrix are as long as the block has rows.
+const BLOCKS: u64 = 32 << 20;
+const SMALLEST_BLOCK: u64 = 1 << 20;
+const LARGEST_BLOCK: u64 = 16 << 20;
 
 /// Bytes of the storage that are looked at through one read.
-const WINDOW: u64 = 64 << 10;
+const WINDOW: u64 = 256 << 10;
 
 /// Gaps of at most this are read along with what is wanted: less than a read costs.
 const GAP: u64 = 4096;
@@ -46,15 +49,27 @@ pub struct TensorReader<'a> {
 
 impl<'a> TensorReader<'a> {
     pub(super) fn new(tensor: &'a Tensor) -> io::Result<Self> {
+        let block = match tensor.contiguous() {
+            Some(_) => WINDOW,
+            None => {
+                let block = BLOCKS / rayon::current_num_threads() as u64;
+                block.clamp(SMALLEST_BLOCK, LARGEST_BLOCK)
+            }
+        };
+        Self::with_block(tensor, block)
+    }
+
+    /// A reader that gathers this many bytes at a time.
+    pub(super) fn with_block(tensor: &'a Tensor, block: u64) -> io::Result<Self> {
         tensor
             .check()
             .map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
         let item = tensor.dtype.size();
         let dimensions = dimensions(tensor);
-        let (split, inner) = split(&dimensions, item);
+        let (split, inner) = split(&dimensions, item, block);
         Ok(Self {
             outer: vec![0; split],
-            rows: (BLOCK / inner).max(1),
+            rows: (block / inner).max(1),
             row: 0,
             split,
             dimensions,
@@ -168,11 +183,11 @@ fn dimensions(tensor: &Tensor) -> Vec<Dimension> {
 }
 
 /// The outermost dimension of which a step fits into a block, and the bytes of such a step.
-fn split(dimensions: &[Dimension], item: u64) -> (usize, u64) {
+fn split(dimensions: &[Dimension], item: u64, block: u64) -> (usize, u64) {
     let mut inner = item;
     for (index, dimension) in dimensions.iter().enumerate().rev() {
         let outer = inner.saturating_mul(dimension.count);
-        if index == 0 || outer > BLOCK {
+        if index == 0 || outer > block {
             return (index, inner);
         }
         inner = outer;
@@ -241,6 +256,7 @@ impl Gather<'_> {
         // So many elements as one look through the window shows.
         let together = match line.stride {
             0 => line.count,
+            stride if stride > GAP => 1,
             stride => ((WINDOW - item) / stride + 1).min(line.count),
         };
         let mut done = 0;

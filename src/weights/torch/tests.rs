@@ -1114,6 +1114,9 @@ fn what_pytorch_writes_beside_state_dicts_is_recognised() {
         assert_ne!(found.audit.refused(&[]).count(), 0, "{name}");
     }
     assert!(matches!(real("script.pt").content, Content::TorchScript));
+    let tar = real("layout.tar.pth");
+    assert_eq!(tar.layout, Layout::Tar);
+    assert_eq!(tar.audit.findings, []);
     for (name, is) in [
         ("quantised.pth", "a quantised tensor"),
         ("sparse.pth", "a sparse tensor"),
