@@ -1,11 +1,10 @@
-"""Times the reading of checkpoints (audit, CRCs and tensor digest) against b3sum and picklescan, and prints medians.
+"""Times `bundle check` of checkpoints (audit, CRCs and tensor digest) against b3sum and picklescan, and prints medians.
 
 Called by weights.sh. Every round runs each contender once, in turn, on the same file, which is in the page cache.
 """
 
 import argparse
 import os
-import shlex
 import statistics
 import struct
 import subprocess
@@ -104,12 +103,11 @@ def warm(path: Path):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("check", help="the command that reads a checkpoint; the file is appended")
+    parser.add_argument("bundle", help="the program")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--picklescan", help="the program, if it is to be timed")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    check = shlex.split(arguments.check)
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     files = [
@@ -122,7 +120,10 @@ def main():
         path = folder / f"{name}.pth"
         checkpoint(path, shapes, transposed)
         warm(path)
-        commands = {os.path.basename(check[0]): [*check, str(path)], "b3sum": ["b3sum", str(path)]}
+        config = folder / f"{name}.toml"
+        config.write_text(f'[model]\nbundle_name = "Model"\nmodel_path = "{path.name}"\n')
+        check = [arguments.bundle, "check", "-q", str(config)]
+        commands = {"bundle check": check, "b3sum": ["b3sum", str(path)]}
         if arguments.picklescan:
             commands["picklescan"] = [arguments.picklescan, "-p", str(path)]
         table(title, commands, arguments.rounds)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Times the reading of checkpoints side by side with b3sum and picklescan, and prints the tables of docs/performance.md.
+# Times `bundle check` of checkpoints side by side with b3sum and picklescan, and prints the tables of docs/performance.md.
 #
 #   benches/weights.sh [FOLDER] [weights.py's options]
 #
@@ -10,9 +10,6 @@ folder=$(realpath -m "${1:-$root/target/bench}")
 shift || true
 mkdir -p "$folder"
 
-# The command that is timed; the file is appended.
-check=${CHECK:-$root/target/release/examples/tensor_digest}
-
 if ! command -v b3sum >/dev/null; then
   apt-get update -qq
   apt-get install -y -qq b3sum >/dev/null
@@ -21,5 +18,5 @@ if [[ ! -x $folder/venv/bin/picklescan ]]; then
   python3 -m venv "$folder/venv"
   "$folder/venv/bin/pip" install -q picklescan
 fi
-cargo build --release --quiet --manifest-path "$root/Cargo.toml" --example tensor_digest
-exec python3 "$root/benches/weights.py" "$check" "$folder" --picklescan "$folder/venv/bin/picklescan" "$@"
+cargo build --release --quiet --manifest-path "$root/Cargo.toml" --bin bundle
+exec python3 "$root/benches/weights.py" "$root/target/release/bundle" "$folder" --picklescan "$folder/venv/bin/picklescan" "$@"

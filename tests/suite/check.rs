@@ -305,7 +305,7 @@ fn a_run_config_is_served_or_it_is_said_what_is_missing() {
 #[test]
 fn a_network_has_one_digest_in_every_container() {
     let rods = Path::new(RODS).join("models");
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/rods");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights");
     let session = Session::rods();
     let digest = |session: &Session| {
         let lock = session.text("bundle.lock");
@@ -341,7 +341,7 @@ fn a_network_has_one_digest_in_every_container() {
 fn diff_says_what_a_change_of_bytes_means() {
     let session = Session::rods();
     let legacy = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/weights/rods/bf_focus_v3_legacy.pth");
+        .join("tests/fixtures/weights/bf_focus_v3_legacy.pth");
     session
         .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
         .ends(0);
@@ -496,4 +496,48 @@ fn a_wrong_config_is_an_answer() {
         wrong.stderr
     );
     session.bundle(&["check", "none.toml"]).ends(2);
+}
+
+/// TorchScript and whole modules are recognised and named; they are packed if the audit allows, and never run.
+#[test]
+fn programs_are_packed_if_the_audit_allows() {
+    let session = Session::rods();
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/weights/script.pt"
+    );
+    fs::copy(script, session.path("models/unet_segm.pth")).unwrap();
+    let refused = session.bundle(&["check", "--json"]).ends(1).json();
+    let problems = refused["problems"].as_array().unwrap();
+    let global = |problem: &serde_json::Value| {
+        let help = problem["help"].as_str()?.to_owned();
+        let name = help
+            .split("allow_globals = [\"")
+            .nth(1)?
+            .split('"')
+            .next()?;
+        Some(name.to_owned())
+    };
+    let globals: Vec<String> = problems.iter().filter_map(global).collect();
+    assert!(
+        !globals.is_empty() && globals.len() == problems.len(),
+        "{problems:?}"
+    );
+    assert!(
+        globals
+            .iter()
+            .all(|global| global.starts_with("__torch__.")),
+        "{globals:?}"
+    );
+    session.edit(
+        "bundle.toml",
+        "model_path = \"models/unet_segm.pth\"\n",
+        &format!("model_path = \"models/unet_segm.pth\"\nallow_globals = {globals:?}\n"),
+    );
+    let packed = session.bundle(&["build"]).ends(0);
+    assert!(
+        packed.stderr.contains("holds a TorchScript program"),
+        "{}",
+        packed.stderr
+    );
 }

@@ -313,6 +313,20 @@ const TORCH: &[Group] = &[
     (&["torch.storage"], &[(Use::Mention, STORAGES)]),
     (&["torch._tensor"], &[(Use::Mention, &["Tensor"])]),
     (&["torch.nn.parameter"], &[(Use::Call, &["Parameter"])]),
+    // How TorchScript writes its lists; each gives its argument back.
+    (
+        &["torch.jit._pickle"],
+        &[(
+            Use::Call,
+            &[
+                "build_intlist",
+                "build_doublelist",
+                "build_boollist",
+                "build_tensorlist",
+                "restore_type_tag",
+            ],
+        )],
+    ),
     (&["torch.serialization"], &[(Use::Call, &["_get_layout"])]),
     (&["torch.torch_version"], &[(Use::Call, &["TorchVersion"])]),
     (&["argparse"], &[(Use::Instance, &["Namespace"])]),
