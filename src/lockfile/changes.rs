@@ -1,6 +1,6 @@
 //! What differs between two locks, in the words of the config and of the ZIP.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::archive::BundlePath;
 use crate::digest::Digest;
 use crate::value::{Map, Value};
 
-use super::{Layout, LockedModel, Lockfile};
+use super::{Layout, LockedFacts, LockedModel, Lockfile};
 
 /// One difference between an old lock and a new one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -180,7 +180,6 @@ impl Lockfile {
 }
 
 fn one_model(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &LockedModel) {
-    let empty = Map::new();
     for (name, old, new) in [
         ("weights", &old.weights, &new.weights),
         ("metadata", &old.metadata, &new.metadata),
@@ -193,14 +192,7 @@ fn one_model(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &Lock
         ("inferer_args", &old.inferer_args, &new.inferer_args),
         ("model_args", &old.model_args, &new.model_args),
     ] {
-        let key = format!("{key}.{name}");
-        if old.is_some() != new.is_some() {
-            let whole = |map: &Option<Map>| map.clone().map(Value::Map);
-            setting(changes, &key, whole(old), whole(new));
-        } else {
-            let (old, new) = (old.as_ref(), new.as_ref());
-            map_changes(changes, &key, old.unwrap_or(&empty), new.unwrap_or(&empty));
-        }
+        table_changes(changes, &format!("{key}.{name}"), old, new);
     }
     fact_changes(changes, key, old, new);
     let globals = |model: &LockedModel| {
@@ -229,20 +221,17 @@ fn fact_changes(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &L
     let (old, new) = (&old.facts, &new.facts);
     let mut found = Vec::new();
     let text = |text: &Option<String>| text.clone().map(Value::String);
-    let name = format!("{key}.architecture");
     setting(
         &mut found,
-        &name,
+        &format!("{key}.architecture"),
         text(&old.architecture),
         text(&new.architecture),
     );
-    let empty = Map::new();
-    let arguments = |args: &Option<Map>| args.clone().unwrap_or_else(|| empty.clone());
-    map_changes(
+    table_changes(
         &mut found,
-        &name,
-        &arguments(&old.architecture_args),
-        &arguments(&new.architecture_args),
+        &format!("{key}.architecture_args"),
+        &old.architecture_args,
+        &new.architecture_args,
     );
     let number = |number: Option<u64>| number.map(|number| Value::Int(number as i64));
     setting(
@@ -278,6 +267,22 @@ fn fact_changes(changes: &mut Vec<Change>, key: &str, old: &LockedModel, new: &L
             global: name.clone(),
             added,
         }));
+    }
+    let named = |facts: &LockedFacts| facts.globals.iter().cloned().collect::<HashSet<_>>();
+    if old.globals != new.globals && named(old) == named(new) {
+        let key = format!("{key}.globals");
+        changes.push(Change::Order { key });
+    }
+}
+
+/// As [`map_changes`], of tables that may not be there.
+fn table_changes(changes: &mut Vec<Change>, key: &str, old: &Option<Map>, new: &Option<Map>) {
+    match (old, new) {
+        (Some(old), Some(new)) => map_changes(changes, key, old, new),
+        _ => {
+            let whole = |map: &Option<Map>| map.clone().map(Value::Map);
+            setting(changes, key, whole(old), whole(new));
+        }
     }
 }
 

@@ -340,8 +340,8 @@ fn a_network_has_one_digest_in_every_container() {
 #[test]
 fn diff_says_what_a_change_of_bytes_means() {
     let session = Session::rods();
-    let legacy = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/weights/bf_focus_v3_legacy.pth");
+    let legacy =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/weights/bf_focus_v3_legacy.pth");
     session
         .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
         .ends(0);

@@ -238,8 +238,10 @@ fn a_difference_of_line_endings_alone_is_said_to_be_one() {
 mod random {
     use indexmap::IndexMap;
     use model_bundle::archive::BundlePath;
-    use model_bundle::digest::Contents;
-    use model_bundle::lockfile::{ArchivePin, Layout, LockedFile, LockedModel, Lockfile};
+    use model_bundle::digest::{Contents, Digest};
+    use model_bundle::lockfile::{
+        ArchivePin, Layout, LockedFacts, LockedFile, LockedModel, Lockfile,
+    };
     use model_bundle::value::{Key, Map, Value};
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
@@ -272,11 +274,39 @@ mod random {
         vec((key(), value), 0..4).prop_map(|pairs| pairs.into_iter().collect())
     }
 
+    fn facts() -> impl Strategy<Value = LockedFacts> {
+        let text = || proptest::option::of(any::<String>());
+        let number = proptest::option::of(0..=i64::MAX as u64);
+        let arguments = proptest::option::of(map_of(value()));
+        let globals = vec("[a-c]{1,2}", 0..4);
+        (
+            text(),
+            arguments,
+            number,
+            text(),
+            any::<Option<u8>>(),
+            globals,
+        )
+            .prop_map(
+                |(architecture, architecture_args, parameters, dtype, tensors, globals)| {
+                    LockedFacts {
+                        architecture,
+                        architecture_args,
+                        parameters,
+                        dtype,
+                        tensors: tensors.map(|byte| Digest::of(&[byte])),
+                        globals,
+                    }
+                },
+            )
+    }
+
     fn lockfile() -> impl Strategy<Value = Lockfile> {
         let model = (
             map_of(value()),
             proptest::option::of(map_of(value())),
             vec(any::<String>(), 0..3),
+            facts(),
         );
         let models = btree_map("[a-z_]{1,8}|\\PC{1,6}", model, 0..4);
         let sources = btree_map("x[a-z]{1,8}", (any::<String>(), any::<Vec<u8>>()), 0..5);
@@ -284,18 +314,18 @@ mod random {
             |(models, sources, built, about)| {
                 let config = ("config.yml".to_owned(), (String::new(), Vec::new()));
                 let files = sources.into_iter().chain([config]);
-                let models =
-                    models
-                        .into_iter()
-                        .map(|(key, (inferer_args, model_args, allow_globals))| {
-                            let model = LockedModel {
-                                inferer_args: Some(inferer_args),
-                                model_args,
-                                allow_globals,
-                                ..LockedModel::default()
-                            };
-                            (key, model)
-                        });
+                let models = models.into_iter().map(
+                    |(key, (inferer_args, model_args, allow_globals, facts))| {
+                        let model = LockedModel {
+                            inferer_args: Some(inferer_args),
+                            model_args,
+                            allow_globals,
+                            facts,
+                            ..LockedModel::default()
+                        };
+                        (key, model)
+                    },
+                );
                 Lockfile {
                     layout: Layout::Canonical,
                     config: "bundle.toml".to_owned(),
