@@ -46,6 +46,8 @@ pub enum Note {
         "`{model}` is left out: it has no weights in the ZIP, or a key that no config may have"
     )]
     LeftOut { model: String },
+    #[error("`{path}` is not what the lock inside says; `bundle verify` tells more")]
+    NotAsLocked { path: BundlePath },
     #[error("the creation date in {CONFIG_NAME} is `{found}`, not `YYYY-MM-DD HH:MM:SS`")]
     Date { found: String },
 }
@@ -75,7 +77,10 @@ pub enum Fault {
 impl miette::Diagnostic for AdoptError {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         let help = match self.fault {
-            Fault::NoConfig | Fault::Config { .. } => return None,
+            Fault::Config { .. } => return None,
+            Fault::NoConfig => {
+                "name the ZIP of a bundle; a file of weights is checked through a config that names it (`bundle init`)"
+            }
             Fault::InnerLock(_) | Fault::Read(_) => {
                 "the ZIP is damaged: copy or download it again, or build it anew"
             }

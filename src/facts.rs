@@ -48,7 +48,7 @@ pub enum FactKind {
     /// Something else that is recognised.
     Other { what: String },
     /// Nothing that any loader would open.
-    None,
+    None { found: String },
 }
 
 /// What an ONNX model says of itself.
@@ -231,7 +231,9 @@ fn kind(weights: &Weights) -> FactKind {
         }),
         Content::Program { what } => FactKind::Program { what: what.clone() },
         Content::Other { what } => FactKind::Other { what: what.clone() },
-        Content::None => FactKind::None,
+        Content::None { found } => FactKind::None {
+            found: (*found).to_owned(),
+        },
     }
 }
 

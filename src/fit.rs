@@ -61,6 +61,7 @@ pub fn check(config: &Config, model: &Model, facts: &Facts, role: Role) -> Fit {
     let audit = check.problems.len();
     let declared = Declared::of(model);
     let network = declared.and_then(|declared| check.network(declared));
+    check.container(declared);
     check.content(declared, network.as_ref());
     if let Some(network) = &network {
         check.arguments(network);
@@ -81,9 +82,11 @@ pub fn check(config: &Config, model: &Model, facts: &Facts, role: Role) -> Fit {
 /// Weights that cannot be read to their end, and so cannot be audited.
 pub fn unreadable(config: &Config, model: &Model, error: &WeightsError) -> Problem {
     let message = format!("`{}`: {error}", model.weights.written);
-    Problem::error(&config.source, message)
+    let mut problem = Problem::error(&config.source, message)
         .label(&model.weights.span, "these weights")
-        .help("a file that cannot be read to its end cannot be audited: save or copy it again")
+        .help("a file that cannot be read to its end cannot be audited: save or copy it again");
+    problem.set_model(model.key.as_str());
+    problem
 }
 
 /// What a model is declared to be.
@@ -170,8 +173,8 @@ fn architecture(
     (name, None)
 }
 
-const NO_WEIGHTS: &str =
-    "it holds no weights: it is no checkpoint, no safetensors or ONNX file, and no pickle";
+/// As [`crate::weights::Format`] names it.
+const SAFETENSORS: &str = "safetensors";
 
 struct Check<'a> {
     config: &'a Config,
@@ -200,7 +203,8 @@ impl Check<'_> {
         self.push(problem)
     }
 
-    fn push(&mut self, problem: Problem) -> &mut Problem {
+    fn push(&mut self, mut problem: Problem) -> &mut Problem {
+        problem.set_model(self.model.key.as_str());
         self.problems.push(problem);
         let last = self.problems.len() - 1;
         &mut self.problems[last]
@@ -212,32 +216,77 @@ impl Check<'_> {
             Role::Producer => &self.model.allow_globals,
             Role::Receiver { allowed } => allowed,
         };
-        for finding in self.facts.refused(allowed) {
-            let help = self.how_to_allow(finding, role);
+        let facts = self.facts;
+        let (unknown, harmful): (Vec<_>, Vec<_>) = facts
+            .refused(allowed)
+            .partition(|finding| finding.allowable.is_some());
+        for finding in harmful {
+            let help = match self.model.kind {
+                ModelKind::PiClassifier => "do not load this file, and ask whoever made it",
+                _ => {
+                    "do not load this file, and ask whoever made it for the weights alone, as \
+                     `torch.save(model.state_dict(), path)` writes them"
+                }
+            };
             self.error(
                 finding.message.clone(),
                 format!("in it: {}", finding.place()),
             )
             .set_help(help);
         }
+        self.unknown_globals(&unknown, role);
     }
 
-    fn how_to_allow(&self, finding: &FindingFact, role: Role) -> String {
-        match (&finding.allowable, role) {
-            (None, _) => match self.model.kind {
-                ModelKind::PiClassifier => {
-                    "do not load this file, and ask whoever made it".to_owned()
-                }
-                _ => "do not load this file, and ask whoever made it for the weights alone, as \
-                      `torch.save(model.state_dict(), path)` writes them"
-                    .to_owned(),
-            },
-            (Some(global), Role::Producer) => format!(
-                "if it is your own code and you trust it: allow_globals = [\"{global}\"] in `{}`; better, save without it",
-                self.model.key
+    /// Complains once of all globals that are not known, with the line that allows them.
+    fn unknown_globals(&mut self, findings: &[&FindingFact], role: Role) {
+        let mut globals: Vec<&str> = Vec::new();
+        for global in findings
+            .iter()
+            .filter_map(|finding| finding.allowable.as_deref())
+        {
+            if !globals.contains(&global) {
+                globals.push(global);
+            }
+        }
+        let (Some(first), [one, rest @ ..]) = (findings.first(), globals.as_slice()) else {
+            return;
+        };
+        let message = match rest {
+            [] => first.message.clone(),
+            rest => format!(
+                "it names `{one}` and {} more globals which weights are not known to need: unpickling imports them, \
+                 and may call them",
+                rest.len()
             ),
-            (Some(global), Role::Receiver { .. }) => {
-                format!("if you know this code and trust it: --allow-global {global}")
+        };
+        let mut help = self.how_to_allow(&globals, role);
+        if let FactKind::Program { what } = &self.facts.kind {
+            help = format!(
+                "it holds {what}: torch.save(model.state_dict(), path) saves the weights alone\n{help}"
+            );
+        }
+        self.error(message, format!("in it: {}", first.place()))
+            .set_help(help);
+    }
+
+    fn how_to_allow(&self, globals: &[&str], role: Role) -> String {
+        let if_trusted = match globals {
+            [_] => "if you know this code and trust it",
+            _ => "if you know all of this code and trust it",
+        };
+        match role {
+            Role::Producer => {
+                let quoted: Vec<String> =
+                    globals.iter().map(|name| format!("\"{name}\"")).collect();
+                format!(
+                    "{if_trusted}, write into `{}`:\nallow_globals = [{}]",
+                    self.model.key,
+                    quoted.join(", ")
+                )
+            }
+            Role::Receiver { .. } => {
+                let flags = globals.iter().map(|name| format!("--allow-global {name}"));
+                format!("{if_trusted}: {}", flags.collect::<Vec<_>>().join(" "))
             }
         }
     }
@@ -303,19 +352,55 @@ impl Check<'_> {
         }
     }
 
+    /// HiTMicTools opens the weights of networks with `torch.load`, whatever they are called, and a classifier with what its
+    /// extension says.
+    fn container(&mut self, declared: Option<Declared>) {
+        let extension = self.model.extension.to_ascii_lowercase();
+        let is_onnx = matches!(self.facts.kind, FactKind::Onnx(_));
+        let told = matches!(extension.as_str(), "onnx" | "safetensors");
+        let format = self.facts.format.clone();
+        match declared {
+            Some(Declared::Network(_)) if !told && (is_onnx || format == SAFETENSORS) => {
+                self.warn(
+                    format!("it is {format} under the name of `.{extension}`"),
+                    "HiTMicTools cannot load it",
+                )
+                .set_help("it is packed all the same; HiTMicTools wants a PyTorch checkpoint")
+                .set_blocks_loading();
+            }
+            Some(Declared::Network(_)) if extension == "onnx" && !is_onnx => {
+                self.warn(
+                    format!("it is no ONNX file, but a {format}"),
+                    "named otherwise",
+                )
+                .set_help("name it by what it is: `.pth`");
+            }
+            Some(Declared::Estimator) if is_onnx != (extension == "onnx") => {
+                self.warn(
+                    format!("it is a {format} under the name of `.{extension}`"),
+                    "HiTMicTools cannot load it",
+                )
+                .set_help("name it by what it is: `.onnx`, `.joblib` or `.pkl`")
+                .set_blocks_loading();
+            }
+            _ => {}
+        }
+    }
+
     /// Compares what the file holds with what is declared.
     fn content(&mut self, declared: Option<Declared>, network: Option<&Network>) {
         let facts = self.facts;
         match (&facts.kind, declared) {
-            (FactKind::None, Some(declared)) => {
-                self.error(NO_WEIGHTS.to_owned(), format!("expected a {declared}"))
-                    .set_help(
-                        "name the file of the weights; `--no-check` packs this one all the same",
-                    );
+            (FactKind::None { found }, Some(declared)) => {
+                self.error(
+                    format!("it holds no weights: {found}"),
+                    format!("expected a {declared}"),
+                )
+                .set_help("name the file of the weights; `--no-check` packs this one all the same");
             }
-            (FactKind::None, None) => {
+            (FactKind::None { found }, None) => {
                 self.warn(
-                    NO_WEIGHTS.to_owned(),
+                    format!("it holds no weights: {found}"),
                     "packed as it is: nothing declares what it should be",
                 );
             }
@@ -327,7 +412,8 @@ impl Check<'_> {
                     format!("it holds {what}, not the tensors of a network"),
                     "packed, but cannot be checked or run",
                 )
-                .set_help("save the weights alone: torch.save(model.state_dict(), path)");
+                .set_help("save the weights alone: torch.save(model.state_dict(), path)")
+                .set_blocks_loading();
             }
             (FactKind::Other { what }, Some(Declared::Network(kind))) => {
                 self.error(
@@ -338,8 +424,8 @@ impl Check<'_> {
             }
             (FactKind::Other { what }, Some(Declared::Estimator)) => {
                 self.warn(
-                    format!("it holds {what}, which is no classifier that is known here"),
-                    "packed, but cannot be checked or run",
+                    format!("it holds {what}"),
+                    "packed, but not known here: it can be neither checked nor run",
                 );
             }
             (FactKind::Other { .. }, None) => {}
@@ -352,6 +438,9 @@ impl Check<'_> {
             (FactKind::Onnx(onnx), Some(Declared::Estimator)) => self.onnx_classifier(onnx),
             (FactKind::Onnx(onnx), Some(Declared::Network(kind))) => {
                 self.onnx_network(kind, onnx, network);
+                if let Some(network) = network {
+                    self.onnx_tensors(network);
+                }
             }
             (FactKind::Estimator(estimator), Some(Declared::Estimator)) => {
                 self.estimator(estimator);
@@ -379,7 +468,8 @@ impl Check<'_> {
                     format!("the {kind}'s tensors are not in `model`"),
                     "HiTMicTools cannot load it",
                 )
-                .set_help("save them as RF-DETR does: {\"model\": state_dict, \"args\": ...}");
+                .set_help("save them as RF-DETR does: {\"model\": state_dict, \"args\": ...}")
+                .set_blocks_loading();
             }
             return;
         }
@@ -392,7 +482,8 @@ impl Check<'_> {
         )
         .set_help(format!(
             "save them alone: torch.save(checkpoint[\"{wrapper}\"], path)"
-        ));
+        ))
+        .set_blocks_loading();
     }
 
     fn tensors(&mut self, network: &Network) {
@@ -408,9 +499,16 @@ impl Check<'_> {
             return;
         }
         let guess = differences.guess.as_ref();
-        let label = guess.map_or("these weights".to_owned(), ToString::to_string);
+        // A label is not wrapped.
+        const LONGEST_LABEL: usize = 72;
+        let guessed = guess.map(ToString::to_string).unwrap_or_default();
+        let (label, guessed) = match guessed.len() {
+            1..=LONGEST_LABEL => (guessed, String::new()),
+            0 => ("these weights".to_owned(), String::new()),
+            _ => ("these weights".to_owned(), format!("\n{guessed}")),
+        };
         let advice = guess.map_or(String::new(), |guess| format!("\n{}", guess.help()));
-        let help = format!("{}{advice}", differences.to_string().trim_end());
+        let help = format!("{}{guessed}{advice}", differences.to_string().trim_end());
         self.error(
             format!("the weights do not fit the declared {}", network.kind()),
             label,
@@ -466,6 +564,57 @@ impl Check<'_> {
         }
     }
 
+    /// PyTorch's exporter keeps the names of most weights. A graph that has none of them cannot be compared; one that has
+    /// must have them in the declared shapes.
+    fn onnx_tensors(&mut self, network: &Network) {
+        let tensors = self.facts.tensors.iter();
+        let found: Vec<nn::Found> = tensors
+            .map(|tensor| nn::Found {
+                name: &tensor.name,
+                shape: &tensor.shape,
+            })
+            .collect();
+        let kind = network.kind();
+        let expected = network.tensors();
+        let shape_of = |name: &str| found.iter().find(|tensor| tensor.name == name);
+        let (mut known, mut misshapen) = (0, Vec::new());
+        for tensor in &expected {
+            match shape_of(&tensor.name) {
+                Some(found) if *found.shape == *tensor.shape => known += 1,
+                Some(found) => misshapen.push(format!(
+                    "{}: expected {:?}, found {:?}",
+                    tensor.name, tensor.shape, found.shape
+                )),
+                None => {}
+            }
+        }
+        let guess = nn::compare(network, &found).guess;
+        let other = match &guess {
+            Some(nn::Guess::OtherNetwork { .. }) if known == 0 => guess.as_ref(),
+            _ => None,
+        };
+        if misshapen.is_empty() && other.is_none() {
+            if known == 0 {
+                self.warn(
+                    format!("the graph's tensors have other names than the {kind}'s"),
+                    "not compared with the declared network",
+                );
+            }
+            return;
+        }
+        const SHOWN: usize = 8;
+        let mut help: Vec<String> = misshapen.iter().take(SHOWN).cloned().collect();
+        if misshapen.len() > SHOWN {
+            help.push(format!("and {} more", misshapen.len() - SHOWN));
+        }
+        help.extend(other.map(ToString::to_string));
+        self.error(
+            format!("the graph does not fit the declared {kind}"),
+            "this graph",
+        )
+        .set_help(help.join("\n"));
+    }
+
     fn estimator(&mut self, estimator: &EstimatorFacts) {
         if estimator.feature_names.is_none() {
             self.warn(
@@ -474,7 +623,8 @@ impl Check<'_> {
             )
             .set_help(
                 "fit it on a pandas DataFrame, so that scikit-learn keeps `feature_names_in_`",
-            );
+            )
+            .set_blocks_loading();
         }
     }
 
@@ -484,14 +634,15 @@ impl Check<'_> {
                 "the model's metadata has no `feature_names`".to_owned(),
                 "HiTMicTools cannot load it",
             )
-            .set_help("add them to `metadata_props`, as a JSON list or comma-separated");
+            .set_help("add them to `metadata_props`, with commas between them")
+            .set_blocks_loading();
         }
     }
 
     /// What the arguments in the config say of a network whose own arguments say otherwise.
     fn arguments(&mut self, network: &Network) {
-        if let Some(classes) = self.argument_len("classes") {
-            self.classes(network, classes);
+        if let Some(Value::Map(classes)) = self.argument("classes").cloned() {
+            self.classes(network, &classes);
         }
         if let (Some(declared), Some(Value::Int(min_size))) =
             (network.min_size(), self.argument("min_size"))
@@ -514,15 +665,41 @@ impl Check<'_> {
         }
     }
 
-    fn classes(&mut self, network: &Network, named: usize) {
-        let Some(found) = network.classes().filter(|found| *found != named as u64) else {
+    /// The outputs of a classifier are numbered from 0, and each should have a name.
+    fn classes(&mut self, network: &Network, named: &Map) {
+        let Some(outputs) = network.classes() else {
             return;
         };
+        let number = |key: &Key| match key {
+            Key::Int(number) => u64::try_from(*number).ok(),
+            Key::String(_) => None,
+        };
+        let names: Vec<u64> = named.keys().filter_map(number).collect();
+        let nameless = (0..outputs).filter(|class| !names.contains(class));
+        let foreign = names.iter().copied().filter(|class| *class >= outputs);
+        let listed = |classes: Vec<u64>| {
+            let numbers: Vec<String> = classes.iter().map(u64::to_string).collect();
+            numbers.join(", ")
+        };
+        let (nameless, foreign) = (listed(nameless.collect()), listed(foreign.collect()));
+        if nameless.is_empty() && foreign.is_empty() {
+            return;
+        }
+        let mut help = Vec::new();
+        if !nameless.is_empty() {
+            help.push(format!("without a name: {nameless}"));
+        }
+        if !foreign.is_empty() {
+            help.push(format!("no output of the network: {foreign}"));
+        }
         self.error(
-            format!("the network tells {found} classes apart, `classes` names {named}"),
+            format!(
+                "the network tells {outputs} classes apart (0 to {}), and `classes` does not name these",
+                outputs.saturating_sub(1)
+            ),
             "these weights",
         )
-        .set_help("name every class in `classes`, and no other");
+        .set_help(help.join("\n"));
     }
 
     /// An argument of the config, from whichever table has it.

@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::adopt::{AdoptError, Note, lock_of};
-use crate::archive::{Archive, OpenError};
+use crate::archive::{Archive, BundlePath, OpenError, ReadError};
 use crate::digest::open_regular;
-use crate::lockfile::{LockError, LockErrorKind, Lockfile};
+use crate::lockfile::{Layout, LockError, LockErrorKind, LockedFacts, Lockfile};
 use crate::progress::{Phase, Progress};
 
 /// A ZIP with what it would be locked as, or a lock.
@@ -32,6 +32,12 @@ pub enum InspectError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Adopt(#[from] AdoptError),
+    #[error("{}: {error}", path.display())]
+    #[diagnostic(help("the ZIP is damaged: copy or download it again, or build it anew"))]
+    Entry { path: PathBuf, error: ReadError },
+    #[error("{} has no `{entry}`, which the lock inside it names", path.display())]
+    #[diagnostic(help("`bundle verify` lists everything that is not as the lock says"))]
+    NotThere { path: PathBuf, entry: BundlePath },
 }
 
 impl InspectError {
@@ -39,9 +45,51 @@ impl InspectError {
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Read { .. } | Self::Open(OpenError::Io { .. }) => false,
+            Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
             Self::Lock(error) => !matches!(error.kind, LockErrorKind::Io(_)),
             _ => true,
         }
+    }
+}
+
+impl Inspected {
+    /// Reads every entry of a ZIP, and puts what it holds in the place of what the lock inside says; of weights that turn out
+    /// to be others, the lock then knows nothing.
+    ///
+    /// # Errors
+    /// Fails if an entry is damaged, is not there, or cannot be read.
+    pub fn prove(&mut self, progress: &dyn Progress) -> Result<(), InspectError> {
+        let Some(archive) = &self.archive else {
+            return Ok(());
+        };
+        if self.lock.layout == Layout::Foreign {
+            // That lock was made from what was read.
+            return Ok(());
+        }
+        let _phase = Phase::begin(progress, "Hashing", archive.size());
+        let error = |error| InspectError::Entry {
+            path: archive.path().to_owned(),
+            error,
+        };
+        for file in &mut self.lock.files {
+            let Some(entry) = archive.entry(file.path.as_str()) else {
+                return Err(InspectError::NotThere {
+                    path: archive.path().to_owned(),
+                    entry: file.path.clone(),
+                });
+            };
+            let found = archive.contents(entry, progress).map_err(error)?;
+            if found == file.contents {
+                continue;
+            }
+            file.contents = found;
+            for model in self.lock.models.values_mut() {
+                if model.weights.as_ref() == Some(&file.path) {
+                    model.facts = LockedFacts::default();
+                }
+            }
+        }
+        Ok(())
     }
 }
 

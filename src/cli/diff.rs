@@ -85,11 +85,12 @@ fn table(changed: &[TensorChange]) -> String {
             Some((old, new)) => format!("  {name} ({old} -> {new})"),
             None => format!("  {name}"),
         };
-        let name = match change.distance.map_or(0, |distance| distance.nan) {
-            0 => name,
-            nan => format!("{name}, NaN in {nan} of one alone"),
+        let nan = change.distance.map_or(0, |distance| distance.nan);
+        let max = match nan {
+            0 => number(|x| x.max),
+            nan => format!("NaN in {nan}"),
         };
-        table.row(vec![name, number(|x| x.max), number(|x| x.mean)]);
+        table.row(vec![name, max, number(|x| x.mean)]);
     }
     table.align_right(1);
     table.align_right(2);

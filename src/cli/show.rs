@@ -42,11 +42,11 @@ fn text(report: &Report, in_depth: bool, printer: &Printer) -> String {
     }
     models(&mut text, report, in_depth, printer);
     for model in &report.models {
-        if let Some(tensors) = &model.tensors {
+        if let Some(tensors) = model.tensors.as_ref().filter(|tensors| !tensors.is_empty()) {
             let _ = writeln!(text, "\n{}", tensor_table(&model.key, tensors, printer));
         }
     }
-    if !report.notes.is_empty() && !in_depth {
+    if !report.notes.is_empty() {
         text.push('\n');
         for note in &report.notes {
             let note = plain_text(&note.to_string());

@@ -76,7 +76,9 @@ pub(super) fn read(
             .set_help(format!(
                 "HiTMicTools builds the {} from them, and fails without",
                 spec.kind
-            ));
+            ))
+            .set_model(spec.key)
+            .set_blocks_loading();
     }
     Some(Metadata { file, json, source })
 }
@@ -137,6 +139,8 @@ pub(super) fn warn_of_missing(entry: &Entry, spec: Option<&ModelSpec>, context: 
             .set_help(format!(
                 "HiTMicTools builds the {} from the `model_args` in it, and fails without",
                 spec.kind
-            ));
+            ))
+            .set_model(spec.key)
+            .set_blocks_loading();
     }
 }

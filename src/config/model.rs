@@ -327,7 +327,9 @@ fn check_loadable(
             .set_help(format!(
                 "it is packed all the same; HiTMicTools wants `.{}`",
                 spec.loadable[0]
-            ));
+            ))
+            .set_model(name)
+            .set_blocks_loading();
     }
     Some(())
 }

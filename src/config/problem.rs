@@ -24,6 +24,8 @@ pub struct Problem {
     help: Option<String>,
     severity: Severity,
     source: Source,
+    model: Option<String>,
+    blocks_loading: bool,
 }
 
 /// Something that the config does and probably should not.
@@ -47,6 +49,8 @@ impl Problem {
             help: None,
             severity,
             source: source.clone(),
+            model: None,
+            blocks_loading: false,
         }
     }
 
@@ -67,8 +71,9 @@ impl Problem {
     }
 
     /// Sets the next step.
-    pub fn set_help(&mut self, text: impl Into<String>) {
+    pub fn set_help(&mut self, text: impl Into<String>) -> &mut Self {
         self.help = Some(text.into());
+        self
     }
 
     /// Whether the problem is in this text, and not in a file that it names.
@@ -79,6 +84,30 @@ impl Problem {
     /// Whether it is an error, and not a warning.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
+    }
+
+    /// Says which model it is about.
+    pub fn set_model(&mut self, key: &str) -> &mut Self {
+        self.model = Some(key.to_owned());
+        self
+    }
+
+    /// The key of the model that it is about, if it is about one.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// Says that HiTMicTools cannot load the model for it, although it is packed.
+    pub fn set_blocks_loading(&mut self) -> &mut Self {
+        self.blocks_loading = true;
+        self
+    }
+
+    /// Makes an error of a warning if HiTMicTools cannot load the model for it.
+    pub fn insist_on_loading(&mut self) {
+        if self.blocks_loading {
+            self.severity = Severity::Error;
+        }
     }
 
     /// Makes a warning of an error.
@@ -100,13 +129,16 @@ impl Problem {
 }
 
 impl Serialize for Problem {
-    /// Severity, message, help, and where: file, line and column from 1.
+    /// Severity, message, what stands at its place, help, the model, and where: file, line and column from 1.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Problem", 6)?;
+        let mut fields = serializer.serialize_struct("Problem", 8)?;
         let severity = if self.is_error() { "error" } else { "warning" };
         fields.serialize_field("severity", severity)?;
         fields.serialize_field("message", &self.message)?;
+        let label = self.labels.first().and_then(LabeledSpan::label);
+        fields.serialize_field("label", &label)?;
         fields.serialize_field("help", &self.help)?;
+        fields.serialize_field("model", &self.model)?;
         fields.serialize_field("file", self.source.name())?;
         let place = self.spans().next().map(|span| {
             let text = self.source.inner();

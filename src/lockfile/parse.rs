@@ -64,6 +64,9 @@ impl LockErrorKind {
             Self::Conflict { .. } => {
                 "resolve the conflict in the config, take either side of the lockfile, and run `bundle lock`"
             }
+            Self::NoVersion => {
+                "name a lockfile (`bundle lock` writes one beside the config), or a ZIP"
+            }
             Self::Newer { .. } => "use a newer `bundle`; the file is left as it is",
             Self::OtherConfig { .. } => {
                 "rename one of the configs, so that each has a lockfile of its own; or delete the lockfile and run `bundle lock`"

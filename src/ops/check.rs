@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::adopt::{self, AdoptError};
+use crate::adopt::{self, AdoptError, Fault};
 use crate::archive::{Archive, OpenError, ReadError};
 use crate::blob::Blob;
 use crate::config::{Analysis, Config, ConfigError, FileKind, Files, Model, Problem};
@@ -120,13 +120,24 @@ impl Error {
 pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let target = &options.target;
     let (subject, role) = match inspect::is_zip(target)? {
-        true => (
-            Subject::bundle(target)?,
-            Role::Receiver {
-                allowed: &options.allowed,
-            },
-        ),
-        false => (Subject::config(target)?, Role::Producer),
+        true => {
+            let allowed = &options.allowed;
+            (Subject::bundle(target), Role::Receiver { allowed })
+        }
+        false => (Subject::config(target), Role::Producer),
+    };
+    let subject = match subject {
+        Err(Error::Config(ConfigError::Invalid {
+            problems, warnings, ..
+        })) => {
+            return Ok(Report {
+                target: target.clone(),
+                models: Vec::new(),
+                pipeline: None,
+                problems: [problems, warnings].concat(),
+            });
+        }
+        subject => subject?,
     };
     let mut config = subject.config.clone();
     if matches!(role, Role::Producer) {
@@ -152,6 +163,15 @@ pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error
         report.models.push(checked);
     }
     serve(options, &config, &mut report)?;
+    for model in &mut report.models {
+        let own = |problem: &&Problem| problem.model() == Some(&model.key);
+        let (errors, warnings): (Vec<_>, Vec<_>) = report
+            .problems
+            .iter()
+            .filter(own)
+            .partition(|problem| problem.is_error());
+        (model.errors, model.warnings) = (errors.len(), warnings.len());
+    }
     Ok(report)
 }
 
@@ -174,6 +194,10 @@ impl Subject {
 
     fn bundle(path: &Path) -> Result<Self, Error> {
         let archive = Arc::new(Archive::open(path)?);
+        if archive.entry(CONFIG_NAME).is_none() {
+            let (path, fault) = (path.to_owned(), Fault::NoConfig);
+            return Err(AdoptError { path, fault }.into());
+        }
         let lock = adopt::inner_lock(&archive)?;
         let files = Arc::new(Packed(archive.clone()));
         let config = Config::load_packed(&path.join(CONFIG_NAME), TRACKER_NAME, files)?;
@@ -218,7 +242,6 @@ fn check_model(
     let blob = subject.weights(model, progress)?;
     let path = &model.weights.path;
     let _phase = Phase::begin(progress, "Checking", blob.size());
-    let first = problems.len();
     let mut checked = Checked {
         key: model.key.to_string(),
         format: None,
@@ -248,11 +271,6 @@ fn check_model(
         }
         Err(error) => problems.push(fit::unreadable(config, model, &error)),
     }
-    checked.errors = problems[first..]
-        .iter()
-        .filter(|problem| problem.is_error())
-        .count();
-    checked.warnings = problems.len() - first - checked.errors;
     Ok(checked)
 }
 
@@ -270,19 +288,24 @@ fn against_lock(subject: &Subject, config: &Config, model: &Model, fit: &Fit) ->
             "`{}`: the lock inside the bundle says of it what it is not",
             model.weights.written
         );
-        Problem::error(&config.source, message)
+        let mut problem = Problem::error(&config.source, message)
             .label(&model.weights.span, "these weights")
-            .help("the lock was edited, or made by another version; `bundle build` makes it anew")
+            .help("the lock was edited, or made by another version; `bundle build` makes it anew");
+        problem.set_model(model.key.as_str());
+        problem
     })
 }
 
 /// Whether the bundle has what a pipeline and an analysis need.
 fn serve(options: &Options, config: &Config, report: &mut Report) -> Result<(), Error> {
-    let analysis = options
-        .analysis
-        .as_deref()
-        .map(Analysis::load)
-        .transpose()?;
+    let analysis = options.analysis.as_deref().map(Analysis::load).transpose();
+    let analysis = analysis.map_err(|error| match error {
+        ConfigError::Read { path, source } => Error::Read {
+            path,
+            error: source,
+        },
+        error => Error::Config(error),
+    })?;
     if let Some(analysis) = &analysis {
         report
             .problems
@@ -296,6 +319,16 @@ fn serve(options: &Options, config: &Config, report: &mut Report) -> Result<(), 
         report
             .problems
             .extend(crate::config::pipeline_problems(config, name));
+    }
+    for needed in names
+        .iter()
+        .filter_map(|name| crate::config::pipeline(name))
+    {
+        for problem in &mut report.problems {
+            if problem.model().is_some_and(|model| needed.contains(&model)) {
+                problem.insist_on_loading();
+            }
+        }
     }
     report.pipeline = names.into_iter().next().and_then(|name| {
         let needed = crate::config::pipeline(&name)?;

@@ -73,6 +73,9 @@ impl Report {
 /// Fails if one cannot be read, or is neither.
 pub fn diff(old: &Path, new: &Path, progress: &dyn Progress) -> Result<Report, InspectError> {
     let (mut a, mut b) = (inspect(old, progress)?, inspect(new, progress)?);
+    // What a ZIP holds counts, and not what the lock inside says of it.
+    a.prove(progress)?;
+    b.prove(progress)?;
     keep_common_facts(&mut a.lock, &mut b.lock);
     let changes = a.lock.changes(&b.lock).into_iter();
     // A ZIP does not know the paths that its files came from, and what the lock inside leaves out is no difference.
@@ -207,7 +210,9 @@ fn changes(
             changed.extend(change(tensor, other, path, progress)?);
         }
     }
-    changed.sort_by(|a, b| a.name.cmp(&b.name));
+    // What changed most comes first; what cannot be measured, before all.
+    let size = |change: &TensorChange| change.distance.map_or(f64::INFINITY, |x| x.max);
+    changed.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.name.cmp(&b.name)));
     Ok(
         match (changed.as_slice(), added.as_slice(), removed.as_slice()) {
             ([], [], []) => Verdict::SameTensors,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::adopt::Note;
 use crate::archive::{Archive, BundlePath, ReadError};
+use crate::config::{ModelKey, ModelKind};
 use crate::digest::Contents;
 use crate::facts::{FactKind, Facts, TensorFact};
 use crate::inspect::{InspectError, Inspected, inspect};
@@ -140,6 +141,7 @@ pub fn show(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
     let mut report = report(path, kind, &lock, notes);
     if let Some(archive) = &archive {
         report.size = Some(archive.size());
+        report.notes.extend(not_as_locked(archive, &lock));
     }
     if let Some(wanted) = &options.model {
         let known = report
@@ -158,7 +160,9 @@ pub fn show(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
         Some(archive) => {
             let foreign = lock.layout == Layout::Foreign;
             for model in &mut report.models {
-                if options.tensors || foreign {
+                let weights = model.weights.as_ref().map(|weights| &weights.path);
+                let is_other = |note: &Note| matches!(note, Note::NotAsLocked { path } if Some(path) == weights);
+                if options.tensors || foreign || report.notes.iter().any(is_other) {
                     look_inside(model, archive, options.tensors, progress)?;
                 }
             }
@@ -167,6 +171,21 @@ pub fn show(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
         None => {}
     }
     Ok(report)
+}
+
+/// The entries whose headers are not what the lock inside says; reading them all is `verify`'s work.
+fn not_as_locked(archive: &Archive, lock: &Lockfile) -> Vec<Note> {
+    let differs = |file: &&crate::lockfile::LockedFile| {
+        archive.entry(file.path.as_str()).is_none_or(|entry| {
+            (entry.size, entry.crc32) != (file.contents.size, file.contents.crc32)
+        })
+    };
+    let files = lock.files.iter().filter(differs);
+    files
+        .map(|file| Note::NotAsLocked {
+            path: file.path.clone(),
+        })
+        .collect()
 }
 
 /// Reads a model's weights: for what no lock says of a foreign bundle, and for the list of tensors.
@@ -200,8 +219,17 @@ fn look_inside(
             model.facts.dtype = facts.dtype();
             model.facts.tensors = facts.tensor_digest;
             model.facts.globals.clone_from(&facts.globals);
-            if let FactKind::Estimator(estimator) = &facts.kind {
-                model.facts.architecture = Some(estimator.architecture.clone());
+            match (&facts.kind, model.key.parse::<ModelKey>()) {
+                (FactKind::Estimator(estimator), _) => {
+                    model.facts.architecture = Some(estimator.architecture.clone());
+                }
+                // What a foreign bundle does not say, its key does.
+                (FactKind::Tensors { .. }, Ok(key))
+                    if model.facts.architecture.is_none() && key.kind() != ModelKind::Custom =>
+                {
+                    model.facts.architecture = Some(key.kind().to_string());
+                }
+                _ => {}
             }
             model.tensors = tensors.then_some(facts.tensors);
             Ok(())

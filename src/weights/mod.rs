@@ -82,7 +82,10 @@ pub enum Content {
         what: String,
     },
     /// Nothing that a loader would begin to unpickle.
-    None,
+    None {
+        /// What it looks like, with its article: `an HTML page`.
+        found: &'static str,
+    },
 }
 
 impl Weights {
@@ -145,7 +148,7 @@ impl Weights {
             }
             Content::Onnx(model) => Some(model.parameters()),
             Content::Estimator(estimator) => Some(estimator.parameters()),
-            Content::Program { .. } | Content::Other { .. } | Content::None => None,
+            Content::Program { .. } | Content::Other { .. } | Content::None { .. } => None,
         }
     }
 }
@@ -222,7 +225,9 @@ fn unpickled(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weight
         Err(WeightsError::Malformed { .. }) => {
             return Ok(Weights {
                 format: Format::Unknown,
-                content: Content::None,
+                content: Content::None {
+                    found: appearance(blob)?,
+                },
                 audit: Audit::default(),
             });
         }
@@ -241,6 +246,36 @@ fn unpickled(blob: &Blob, path: &Path, progress: &dyn Progress) -> Result<Weight
         format: Format::Pickle(file.compression),
         content,
         audit: file.audit,
+    })
+}
+
+/// What a file that holds no weights looks like, by how it begins.
+fn appearance(blob: &Blob) -> io::Result<&'static str> {
+    const LOOKED_AT: u64 = 4096;
+    let mut head = vec![0; blob.size().min(LOOKED_AT) as usize];
+    blob.read_exact_at(&mut head, 0)?;
+    let text = std::str::from_utf8(&head);
+    let is_text = match text {
+        Ok(_) => true,
+        // The last character may be cut in two.
+        Err(error) => error.error_len().is_none(),
+    };
+    let begins = |start: &[u8]| {
+        head.trim_ascii_start()
+            .to_ascii_lowercase()
+            .starts_with(start)
+    };
+    Ok(match () {
+        () if head.is_empty() => "it is empty",
+        () if begins(b"<!doctype html") || begins(b"<html") => {
+            "it is an HTML page: a download that failed, perhaps"
+        }
+        () if head.starts_with(b"\x89HDF\r\n") => "it is an HDF5 file, as Keras writes them",
+        () if head.iter().all(|byte| *byte == 0) => {
+            "it begins with zeros: a copy that failed, perhaps"
+        }
+        () if is_text => "it is text",
+        () => "it is no checkpoint, no safetensors or ONNX file, and no pickle",
     })
 }
 

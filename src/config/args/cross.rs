@@ -26,7 +26,9 @@ pub(super) fn check(
                     span,
                     "expected `classes` in this table",
                 )
-                .set_help("HiTMicTools names what it classifies after them, and fails without");
+                .set_help("HiTMicTools names what it classifies after them, and fails without")
+                .set_model(spec.key)
+                .set_blocks_loading();
         }
         _ => {}
     }

@@ -86,7 +86,9 @@ fn catalogued(
                     &entry.key_span,
                     label,
                 )
-                .set_help(format!("HiTMicTools fails to load `{name}` without it"));
+                .set_help(format!("HiTMicTools fails to load `{name}` without it"))
+                .set_model(name)
+                .set_blocks_loading();
         }
         return None;
     }
