@@ -89,6 +89,18 @@ pub fn unreadable(config: &Config, model: &Model, error: &WeightsError) -> Probl
     problem
 }
 
+/// The network whose tensors have such names.
+fn named_like(found: &[nn::Found]) -> Option<nn::Kind> {
+    let has = |name: &str| found.iter().any(|tensor| tensor.name == name);
+    let begins = |start: &str| found.iter().any(|tensor| tensor.name.starts_with(start));
+    match () {
+        () if has("intro.weight") && begins("encoders.") => Some(nn::Kind::NafNet),
+        () if begins("features.0.") && has("classifier.0.weight") => Some(nn::Kind::FlexResNet),
+        () if begins("model.0.") || begins("model.1.submodule.") => Some(nn::Kind::MonaiUnet),
+        () => None,
+    }
+}
+
 /// What a model is declared to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Declared {
@@ -588,11 +600,7 @@ impl Check<'_> {
                 None => {}
             }
         }
-        let guess = nn::compare(network, &found).guess;
-        let other = match &guess {
-            Some(nn::Guess::OtherNetwork { .. }) if known == 0 => guess.as_ref(),
-            _ => None,
-        };
+        let other = named_like(&found).filter(|found| *found != kind);
         if misshapen.is_empty() && other.is_none() {
             if known == 0 {
                 self.warn(
@@ -607,7 +615,7 @@ impl Check<'_> {
         if misshapen.len() > SHOWN {
             help.push(format!("and {} more", misshapen.len() - SHOWN));
         }
-        help.extend(other.map(ToString::to_string));
+        help.extend(other.map(|other| format!("its tensors have the names of a {other}'s")));
         self.error(
             format!("the graph does not fit the declared {kind}"),
             "this graph",
@@ -694,7 +702,7 @@ impl Check<'_> {
         }
         self.error(
             format!(
-                "the network tells {outputs} classes apart (0 to {}), and `classes` does not name these",
+                "`classes` does not name the {outputs} classes that the network tells apart, 0 to {}",
                 outputs.saturating_sub(1)
             ),
             "these weights",

@@ -509,35 +509,153 @@ fn programs_are_packed_if_the_audit_allows() {
     fs::copy(script, session.path("models/unet_segm.pth")).unwrap();
     let refused = session.bundle(&["check", "--json"]).ends(1).json();
     let problems = refused["problems"].as_array().unwrap();
-    let global = |problem: &serde_json::Value| {
-        let help = problem["help"].as_str()?.to_owned();
-        let name = help
-            .split("allow_globals = [\"")
-            .nth(1)?
-            .split('"')
-            .next()?;
-        Some(name.to_owned())
+    let [problem] = problems.as_slice() else {
+        panic!("{problems:?}");
     };
-    let globals: Vec<String> = problems.iter().filter_map(global).collect();
+    assert_eq!(problem["model"], "segmentation");
+    let help = problem["help"].as_str().unwrap();
+    assert!(help.contains("it holds a TorchScript program"), "{help}");
+    let line = help
+        .lines()
+        .find(|line| line.starts_with("allow_globals = "));
+    let line = line.unwrap_or_else(|| panic!("{help}"));
+    let names = line.split('"').skip(1).step_by(2).collect::<Vec<_>>();
+    assert!(names.len() > 1, "{line}");
     assert!(
-        !globals.is_empty() && globals.len() == problems.len(),
-        "{problems:?}"
-    );
-    assert!(
-        globals
-            .iter()
-            .all(|global| global.starts_with("__torch__.")),
-        "{globals:?}"
+        names.iter().all(|name| name.starts_with("__torch__.")),
+        "{line}"
     );
     session.edit(
         "bundle.toml",
         "model_path = \"models/unet_segm.pth\"\n",
-        &format!("model_path = \"models/unet_segm.pth\"\nallow_globals = {globals:?}\n"),
+        &format!("model_path = \"models/unet_segm.pth\"\n{line}\n"),
     );
     let packed = session.bundle(&["build"]).ends(0);
     assert!(
         packed.stderr.contains("holds a TorchScript program"),
         "{}",
         packed.stderr
+    );
+}
+
+/// A ZIP is compared by what it holds, whatever the lock inside it says.
+#[test]
+fn diff_does_not_believe_the_lock_inside() {
+    let session = Session::rods();
+    session
+        .bundle(&["build", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    let mut zip = session.read("a.zip");
+    let name = b"models/NAFNet-bf_focus_restoration.pth";
+    let found = zip.windows(name.len()).rposition(|window| window == name);
+    assert!(found.is_some());
+    let at = zip
+        .windows(6)
+        .position(|window| window == b"intro.")
+        .unwrap();
+    zip[at] ^= 1;
+    session.write("bad.zip", &zip);
+    let refused = session.bundle(&["diff", "bad.zip", "a.zip"]).ends(1);
+    assert!(refused.stderr.contains("CRC-32"), "{}", refused.stderr);
+    assert_eq!(refused.stdout, "");
+}
+
+/// A classifier's outputs are numbered, and each is named.
+#[test]
+fn class_numbers_are_those_of_the_outputs() {
+    let session = Session::rods();
+    session.edit(
+        "bundle.toml",
+        "3 = \"off-focus\", 4",
+        "4 = \"off-focus\", 7",
+    );
+    let check = session.bundle(&["check"]).ends(1);
+    for line in ["without a name: 3", "no output of the network: 7"] {
+        assert!(check.stderr.contains(line), "{}", check.stderr);
+    }
+}
+
+/// Loaders go by content or by name; a file that is not what its name says is told to be so.
+#[test]
+fn a_file_under_a_wrong_name_is_said_to_be_one() {
+    let session = Session::rods();
+    let fixture = |name: &str| {
+        format!(
+            "{}/tests/fixtures/weights/{name}",
+            env!("CARGO_MANIFEST_DIR")
+        )
+    };
+    for (name, format) in [
+        ("rods/bf_focus_v3.onnx", "ONNX model"),
+        ("bf_focus_v3.safetensors", "safetensors"),
+    ] {
+        fs::copy(fixture(name), session.path("models/bf_focus_v3.pth")).unwrap();
+        let check = session.bundle(&["check"]).ends(0);
+        let said = format!("it is {format} under the name of `.pth`");
+        assert!(check.stderr.contains(&said), "{}", check.stderr);
+        // An analysis that loads it cannot.
+        session
+            .bundle(&["check", "--pipeline", "ASCT_scsegm"])
+            .ends(1);
+    }
+    fs::copy(
+        fixture("onnx/pi_model.onnx"),
+        session.path("models/pi_model_20251218.pkl"),
+    )
+    .unwrap();
+    let check = session
+        .bundle(&["check", "--pipeline", "oof_detection"])
+        .ends(1);
+    assert!(
+        check
+            .stderr
+            .contains("it is a ONNX model under the name of `.pkl`"),
+        "{}",
+        check.stderr
+    );
+}
+
+/// An exported graph keeps its tensors' names, so a graph of another network shows.
+#[test]
+fn a_graph_of_another_network_is_refused() {
+    let session = Session::rods();
+    let onnx = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/weights/rods/bf_focus_v3.onnx"
+    );
+    fs::copy(onnx, session.path("models/unet_segm.onnx")).unwrap();
+    session.edit(
+        "bundle.toml",
+        "models/unet_segm.pth",
+        "models/unet_segm.onnx",
+    );
+    let check = session.bundle(&["check"]).ends(1);
+    assert!(
+        check
+            .stderr
+            .contains("does not fit the declared MONAI UNet"),
+        "{}",
+        check.stderr
+    );
+    assert!(check.stderr.contains("NAFNet"), "{}", check.stderr);
+    session.edit(
+        "bundle.toml",
+        "models/unet_segm.onnx",
+        "models/unet_segm.pth",
+    );
+    fs::copy(onnx, session.path("models/bf_focus_v3.onnx")).unwrap();
+    session.edit(
+        "bundle.toml",
+        "models/bf_focus_v3.pth",
+        "models/bf_focus_v3.onnx",
+    );
+    session.edit("metadata/bf_focus_v3.json", "\"width\": 8", "\"width\": 16");
+    let check = session.bundle(&["check"]).ends(1);
+    assert!(
+        check
+            .stderr
+            .contains("intro.weight: expected [16, 1, 3, 3], found [8, 1, 3, 3]"),
+        "{}",
+        check.stderr
     );
 }
