@@ -1,5 +1,7 @@
 //! Config + files -> lock, and the bytes of every entry that the lock lists.
 
+mod weights;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,19 +10,16 @@ use indexmap::IndexMap;
 use rayon::prelude::*;
 
 use crate::archive::{self, BadName, BundlePath, Entry};
-use crate::blob::Blob;
 use crate::cache::{Cache, Clock, Record, Records, Stamp};
 use crate::config::{Config, Model, Problem, SourceFile};
 use crate::created::Created;
 use crate::digest::{Contents, hash_range, open_regular, read_at_most};
-use crate::facts::Facts;
-use crate::fit::{self, Fit, Role};
+use crate::fit::Fit;
 use crate::lockfile::{Layout, LockedFacts, LockedFile, LockedModel, LockedTest, Lockfile};
 use crate::packed;
 use crate::plan::{ReadReason, why_read};
 use crate::progress::{Phase, Progress};
 use crate::value::{Key, Map, Value, with_toml_keys};
-use crate::weights::WeightsError;
 
 /// The environment variable that fixes the creation date of new content
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
@@ -118,7 +117,7 @@ pub fn resolve(
         .iter()
         .filter_map(|(path, (_, reason))| Some((path.clone(), (*reason)?)))
         .collect();
-    let (fits, warnings) = check_weights(config, &hashed, records, means, progress)?;
+    let (fits, warnings) = weights::check(config, &hashed, records, means, progress)?;
     let contents = Pieces {
         config,
         large: &files,
@@ -150,75 +149,6 @@ pub fn resolve(
         read,
         warnings,
     })
-}
-
-/// What the weights of each model are, in the order of the config, and what is odd about them.
-fn check_weights(
-    config: &Config,
-    hashed: &Hashed,
-    records: &Records,
-    means: Means,
-    progress: &dyn Progress,
-) -> Result<(Vec<Fit>, Vec<Problem>), ResolveError> {
-    let mut fits = Vec::new();
-    let mut problems = Vec::new();
-    for model in &config.models {
-        let path = BundlePath::new(&packed::weights_name(model))?;
-        let contents = hashed[&path].0;
-        match facts_of(model, contents, records, means.cache, progress)? {
-            Ok(facts) => {
-                let mut fit = fit::check(config, model, &facts, Role::Producer);
-                if !means.check_architecture {
-                    fit.forgive_architecture();
-                }
-                problems.append(&mut fit.problems);
-                fits.push(fit);
-            }
-            Err(error) => problems.push(fit::unreadable(config, model, &error)),
-        }
-    }
-    let (errors, warnings): (Vec<_>, Vec<_>) = problems.into_iter().partition(Problem::is_error);
-    match errors.is_empty() {
-        true => Ok((fits, warnings)),
-        false => Err(ResolveError::Weights { problems: errors }),
-    }
-}
-
-/// The facts of a model's weights, from the cache if their content is known there.
-fn facts_of(
-    model: &Model,
-    contents: Contents,
-    records: &Records,
-    cache: Option<&Cache>,
-    progress: &dyn Progress,
-) -> Result<Result<Facts, WeightsError>, ResolveError> {
-    if let Some(facts) = cache.and_then(|cache| Facts::cached(cache, contents.blake3)) {
-        return Ok(Ok(facts));
-    }
-    let path = &model.weights.path;
-    let error = |error| read_error(path, error);
-    let blob = Blob::open(path).map_err(error)?;
-    let _phase = Phase::begin(progress, "Reading weights", blob.size());
-    let facts = match Facts::derive(&blob, path, progress) {
-        Err(WeightsError::Io(io)) if io.kind() != io::ErrorKind::UnexpectedEof => {
-            return Err(error(io));
-        }
-        result => result,
-    };
-    // The facts are those of the hashed content only if the file is still what was hashed.
-    let stamp = Stamp::of(path).map_err(error)?;
-    let record = records.sources.get(&source_key(path));
-    if record.is_none_or(|record| record.stamp != stamp) {
-        let path = path.clone();
-        return Err(ResolveError::Changed { path });
-    }
-    if let (Ok(facts), Some(cache)) = (&facts, cache)
-        && record.is_some_and(Record::is_settled)
-    {
-        // Facts that cannot be kept cost time, not results.
-        let _ = facts.store(cache, contents.blake3);
-    }
-    Ok(facts)
 }
 
 fn source_key(path: &Path) -> PathBuf {
