@@ -13,6 +13,7 @@ pub mod layout;
 mod path;
 mod pipeline;
 mod problem;
+mod proof;
 mod read;
 mod scan;
 mod unpack;

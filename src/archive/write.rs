@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::layout::{Layout, LayoutError, Placed};
-use super::pipeline::{self, BUFFER, Feed, Sha256Stage, Stage};
+use super::pipeline::{self, BUFFER, Feed, Sha256Stage};
+use super::proof::Proof;
 use super::{BundlePath, Bytes, Entry};
-use crate::digest::{Contents, Crc32, Digest, Sha256, open_regular};
+use crate::digest::{Contents, Sha256, open_regular};
 use crate::progress::{Progress, check_interrupt};
 
 /// Where an entry's bytes come from.
@@ -200,80 +201,6 @@ fn changed(placed: &Placed, path: &Path, found: Found) -> WriteError {
     }))
 }
 
-/// Hashes what is written, and compares each entry with what it should be.
-struct Proof<'a> {
-    /// The entries that are not yet at their end.
-    entries: std::slice::Iter<'a, Placed>,
-    current: Option<(&'a Placed, Hashes)>,
-    position: u64,
-    /// The first entry that turned out to be something else.
-    contradiction: Option<(&'a Placed, Contents)>,
-}
-
-impl<'a> Proof<'a> {
-    fn new(layout: &'a Layout) -> Self {
-        let mut proof = Self {
-            entries: layout.entries().iter(),
-            current: None,
-            position: 0,
-            contradiction: None,
-        };
-        proof.next();
-        proof
-    }
-
-    fn next(&mut self) {
-        let next = self.entries.next();
-        self.current = next.map(|placed| (placed, Hashes::default()));
-    }
-}
-
-impl Stage for Proof<'_> {
-    fn take(&mut self, bytes: &[u8]) {
-        let end = self.position + bytes.len() as u64;
-        // Headers and directory are in no entry's range; they are ours, and the archive's digest covers them.
-        while let Some((placed, hashes)) = &mut self.current
-            && placed.data.start <= end
-        {
-            let first = placed.data.start.max(self.position) - self.position;
-            let last = placed.data.end.min(end) - self.position;
-            hashes.update(&bytes[first as usize..last as usize]);
-            if placed.data.end > end {
-                break;
-            }
-            let (placed, found) = (*placed, std::mem::take(hashes));
-            let found = found.finish(placed.entry.contents.size);
-            if found != placed.entry.contents && self.contradiction.is_none() {
-                self.contradiction = Some((placed, found));
-            }
-            self.next();
-        }
-        self.position = end;
-    }
-}
-
-/// Both checksums of bytes that come in pieces.
-#[derive(Default)]
-pub(super) struct Hashes {
-    blake3: blake3::Hasher,
-    crc: crc32fast::Hasher,
-}
-
-impl Hashes {
-    pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.blake3.update(bytes);
-        self.crc.update(bytes);
-    }
-
-    pub(super) fn finish(self, size: u64) -> Contents {
-        Contents {
-            size,
-            crc32: Crc32(self.crc.finalize()),
-            blake3: Digest::finish(&self.blake3),
-        }
-    }
-}
-
 /// The output: buffers are filled one after another, written to the file, and handed on to be proved and hashed.
 struct Sink<'a> {
     out: &'a File,
@@ -396,6 +323,7 @@ fn begin_writeback(out: &File, offset: u64, length: u64) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pipeline::Stage;
     use super::*;
     use crate::progress::Silent;
     use proptest::prelude::*;
@@ -515,7 +443,7 @@ mod tests {
             for pair in cuts.windows(2) {
                 proof.take(&bytes[pair[0]..pair[1]]);
             }
-            prop_assert!(proof.current.is_none() && proof.entries.next().is_none());
+            prop_assert!(proof.is_done());
             let holds_wrong = |placed: &&Placed| flipped.range(placed.data.clone()).next().is_some();
             let first = layout.entries().iter().find(holds_wrong);
             let found = proof.contradiction.map(|(placed, found)| (&placed.entry.path, found));
