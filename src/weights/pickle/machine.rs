@@ -120,10 +120,24 @@ impl<'a> Machine<'a> {
             self.offset = self.cursor.position();
             let code = self.cursor.byte()?;
             self.opcode = opcode::name(code).ok_or(PickleErrorKind::Opcode { code })?;
-            match code {
-                opcode::STOP => return self.pop(),
-                opcode::BUILD => self.build(host)?,
-                _ => self.step(code)?,
+            let frame_end = self.frame_end;
+            let done = match code {
+                opcode::STOP => self.pop().map(Some),
+                opcode::BUILD => self.build(host).map(|()| None),
+                _ => self.step(code).map(|()| None),
+            };
+            // What the opcode made of bytes behind the frame says nothing: CPython's C unpickler (`_Unpickler_ReadImpl`)
+            // drops the rest of the frame and takes all of its argument from behind it. Only `BUILD` goes on elsewhere,
+            // and has no argument.
+            let is_cut = self.offset < frame_end && self.cursor.position() > frame_end;
+            if is_cut && code != opcode::BUILD {
+                return Err(self.framing("reaches beyond the end of its frame"));
+            }
+            if let Some(root) = done? {
+                return match self.cursor.position() < self.frame_end {
+                    true => Err(self.framing("comes before the end of its frame")),
+                    false => Ok(root),
+                };
             }
         }
         Err(PickleErrorKind::Ceiling {
@@ -167,10 +181,15 @@ impl<'a> Machine<'a> {
                 }
             }
             opcode::FRAME => {
-                // Frames tell a reader how much to fetch at once; that matters only to who reads on behind them.
+                // A reader fetches the whole frame at once, and who reads on after `STOP` does so behind it (`load_frame`
+                // in `_pickle.c` and in `pickle.py`). A frame that reaches beyond the stream ends C's reading, and is
+                // cut to fit by the other, so that what it holds is read here, up to a `STOP` too early for it.
                 let size = u64::from_le_bytes(self.cursor.array()?);
                 if i64::try_from(size).is_err() {
                     return Err(self.argument("a frame size that is not negative"));
+                }
+                if self.offset < self.frame_end {
+                    return Err(self.framing("begins a frame before the end of the last"));
                 }
                 self.frame_end = self.cursor.position().saturating_add(size);
             }
@@ -402,6 +421,15 @@ impl<'a> Machine<'a> {
         PickleErrorKind::Argument {
             opcode: self.opcode,
             expected,
+        }
+    }
+
+    /// Picklers end a frame between two opcodes, and the last one, if there is one, with `STOP` (`_Framer` in
+    /// `pickle.py`, `_Pickler_CloseFrame` in `_pickle.c`).
+    fn framing(&self, wrong: &'static str) -> PickleErrorKind {
+        PickleErrorKind::Frame {
+            opcode: self.opcode,
+            wrong,
         }
     }
 
