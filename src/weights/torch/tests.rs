@@ -1045,6 +1045,57 @@ fn the_tar_layout_is_audited_to_its_end() {
     assert!(fails(&after.into()).contains("something follows the end"));
 }
 
+/// `torch.load` asks tarfile first, which reads more in a checksum than tar writes there.
+#[test]
+fn whatever_tarfile_takes_for_a_header_is_no_other_layout() {
+    // Its name begins the five pickles of the legacy layout; in the third, a text runs on behind the tar.
+    let start = [
+        b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
+        &b"\x80\x02}X\x01\0\0\0aB\xe4\x03\0\0"[..],
+    ]
+    .concat();
+    let with = |start: &[u8], field: &dyn Fn(i64, i64) -> Vec<u8>| {
+        let mut bytes = tar_member("", b'0', b"");
+        bytes[..start.len()].copy_from_slice(start);
+        let others = || bytes[..148].iter().chain(&bytes[156..512]);
+        let unsigned = 256 + others().map(|byte| i64::from(*byte)).sum::<i64>();
+        let signed = 256 + others().map(|byte| i64::from(*byte as i8)).sum::<i64>();
+        let field = field(unsigned, signed);
+        bytes[148..148 + field.len()].copy_from_slice(&field);
+        bytes.resize(512 + 1024, 0);
+        Blob::from(bytes)
+    };
+    let negative = [&start[..], &[0x80; 40]].concat();
+    let fields: [(&[u8], &dyn Fn(i64, i64) -> Vec<u8>); 8] = [
+        (&start, &|sum, _| format!("\x1c{sum:06o}\0").into()),
+        (&start, &|sum, _| format!("{sum:06o}\x1f\0").into()),
+        (&start, &|sum, _| format!("\x0b0o{sum:o}\0").into()),
+        (&start, &|sum, _| format!("{sum:06o}??").into()),
+        (&start, &|_, sum| format!("\t+{sum:o}\0").into()),
+        (&start, &|sum, _| {
+            [&[0x80], &sum.to_be_bytes()[1..]].concat()
+        }),
+        (&negative, &|_, sum| {
+            assert!(sum < 0);
+            sum.to_be_bytes().to_vec()
+        }),
+        (&negative, &|_, sum| format!(" -{:o}\0", -sum).into()),
+    ];
+    for (index, (start, field)) in fields.into_iter().enumerate() {
+        let blob = with(start, field);
+        assert_eq!(layout(&blob).unwrap(), Some(Layout::Tar), "{index}");
+        assert!(
+            fails(&blob).contains("checksum of a header is wrong"),
+            "{index}"
+        );
+    }
+    // What tarfile takes for no number is no tar to us either.
+    let other = with(&start, &|sum, _| format!("{:06o}\0", sum + 1).into());
+    assert_eq!(layout(&other).unwrap(), Some(Layout::Legacy));
+    let blank = with(&start, &|sum, _| format!("\u{a0}{sum:o}\0").into());
+    assert!(open(&blank).is_err());
+}
+
 /// A file that PyTorch wrote; `tests/fixtures/weights/make_torch.py` says how.
 fn real(path: &str) -> Checkpoint {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
