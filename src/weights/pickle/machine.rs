@@ -59,11 +59,14 @@ pub fn read(blob: &Blob, start: u64, host: &mut dyn Host) -> Result<Pickle, Pick
             made_at: machine.made_at,
             protocol: machine.protocol,
         }),
-        Err(kind) => Err(PickleError {
-            offset: machine.offset,
-            kind,
-            globals: machine.globals,
-        }),
+        Err(kind) => {
+            let (offset, kind) = machine.misframed.take().unwrap_or((machine.offset, kind));
+            Err(PickleError {
+                offset,
+                kind,
+                globals: machine.globals,
+            })
+        }
     }
 }
 
@@ -86,6 +89,9 @@ pub(super) struct Machine<'a> {
     protocol: u8,
     /// Where the last frame ends.
     pub frame_end: u64,
+    /// The first opcode at which readers go different ways because of a frame, and why. What one of them would name
+    /// after it is still read, but whatever comes of that, this is the error.
+    misframed: Option<(u64, PickleErrorKind)>,
 }
 
 /// The nodes of values that cannot be told apart, and so are made once.
@@ -112,6 +118,7 @@ impl<'a> Machine<'a> {
             oddities: Vec::new(),
             protocol: 0,
             frame_end: 0,
+            misframed: None,
         }
     }
 
@@ -131,12 +138,18 @@ impl<'a> Machine<'a> {
             // and has no argument.
             let is_cut = self.offset < frame_end && self.cursor.position() > frame_end;
             if is_cut && code != opcode::BUILD {
-                return Err(self.framing("reaches beyond the end of its frame"));
+                self.misframe("reaches beyond the end of its frame");
             }
             if let Some(root) = done? {
-                return match self.cursor.position() < self.frame_end {
-                    true => Err(self.framing("comes before the end of its frame")),
-                    false => Ok(root),
+                if self.cursor.position() < self.frame_end {
+                    self.misframe("comes before the end of its frame");
+                }
+                return match self.misframed.take() {
+                    None => Ok(root),
+                    Some((offset, kind)) => {
+                        self.offset = offset;
+                        Err(kind)
+                    }
                 };
             }
         }
@@ -189,7 +202,7 @@ impl<'a> Machine<'a> {
                     return Err(self.argument("a frame size that is not negative"));
                 }
                 if self.offset < self.frame_end {
-                    return Err(self.framing("begins a frame before the end of the last"));
+                    self.misframe("begins a frame before the end of the last");
                 }
                 self.frame_end = self.cursor.position().saturating_add(size);
             }
@@ -426,11 +439,10 @@ impl<'a> Machine<'a> {
 
     /// Picklers end a frame between two opcodes, and the last one, if there is one, with `STOP` (`_Framer` in
     /// `pickle.py`, `_Pickler_CloseFrame` in `_pickle.c`).
-    fn framing(&self, wrong: &'static str) -> PickleErrorKind {
-        PickleErrorKind::Frame {
-            opcode: self.opcode,
-            wrong,
-        }
+    fn misframe(&mut self, wrong: &'static str) {
+        let opcode = self.opcode;
+        self.misframed
+            .get_or_insert((self.offset, PickleErrorKind::Frame { opcode, wrong }));
     }
 
     pub fn operand(&self, expected: &'static str, found: &Node) -> PickleErrorKind {
