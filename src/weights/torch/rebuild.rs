@@ -129,17 +129,30 @@ impl StorageId {
         self.count.checked_mul(self.elements.size())
     }
 
-    /// What a persistent id names; `None` if that is no storage.
+    /// What a persistent id names; `None` if the node is none, or names the class of a module, as the oldest files do.
+    ///
+    /// # Errors
+    /// Fails if PyTorch would not take it, or takes it only by leniency: a kind or location of bytes, which it decodes
+    /// (`torch.serialization._maybe_decode_ascii`), would be a storage that nothing here has looked at.
     pub fn read(pickle: &Pickle, id: NodeId) -> Result<Option<Self>> {
         let Node::Persistent(saved) = pickle.node(id) else {
             return Ok(None);
         };
-        let Some([kind, storage, key, _location, count, rest @ ..]) = pickle.sequence(*saved)
-        else {
-            return Ok(None);
+        let Node::Tuple(parts) = pickle.node(*saved) else {
+            let found = what(pickle, *saved);
+            let message = format!("expected a persistent id that is a tuple, found {found}");
+            return fault(pickle, id, message);
         };
-        if pickle.str(*kind) != Some("storage") {
+        let kind = parts.first().and_then(|kind| pickle.str(*kind));
+        if kind == Some("module") && class(pickle, id).is_some() {
             return Ok(None);
+        }
+        let (Some("storage"), [_, storage, key, location, count, rest @ ..]) = (kind, &parts[..])
+        else {
+            return fault(pickle, id, "a persistent id is not that of a storage");
+        };
+        if pickle.str(*location).is_none() {
+            return fault(pickle, id, "the location of a storage is no text");
         }
         let elements = class(pickle, *storage).and_then(|class| Elements::of_class(&class.name));
         let Some(elements) = elements else {
@@ -171,9 +184,17 @@ impl StorageId {
     }
 }
 
+/// Bytes of a storage's key. PyTorch writes a number; many storages may name one text.
+const LONGEST_KEY: usize = 256;
+
 /// The key of a storage: a text, or the number that it is in the oldest files.
 pub fn key_of(pickle: &Pickle, id: NodeId) -> Result<String> {
     match (pickle.str(id), pickle.int(id)) {
+        (Some(text), _) if text.len() > LONGEST_KEY => fault(
+            pickle,
+            id,
+            format!("the key of a storage has more than {LONGEST_KEY} bytes"),
+        ),
         (Some(text), _) => Ok(text.to_owned()),
         (_, Some(number)) => Ok(number.to_string()),
         _ => fault(

@@ -14,6 +14,7 @@ enum V {
     Bool(bool),
     Int(i64),
     Str(String),
+    Bytes(&'static [u8]),
     Tuple(Vec<V>),
     List(Vec<V>),
     Dict(Vec<(V, V)>),
@@ -37,6 +38,11 @@ impl V {
                 out.push(b'X');
                 out.extend((text.len() as u32).to_le_bytes());
                 out.extend(text.bytes());
+            }
+            Self::Bytes(bytes) => {
+                out.push(b'B');
+                out.extend((bytes.len() as u32).to_le_bytes());
+                out.extend(*bytes);
             }
             Self::Tuple(items) => {
                 out.push(b'(');
@@ -689,6 +695,73 @@ fn what_does_not_fit_is_damage() {
         assert!(error.contains(reason), "{reason}: {error}");
         assert!(error.contains("`a/data.pkl`, at byte "), "{error}");
     }
+}
+
+/// Whatever becomes of a storage, PyTorch makes it, of as many bytes as its persistent id says.
+#[test]
+fn every_persistent_id_fits_the_file() {
+    let id = |parts: Vec<V>| V::Persistent(Box::new(V::Tuple(parts)));
+    let parts = |kind: V, key: V, location: V, count: i64| {
+        let class = V::Global("torch", "FloatStorage");
+        vec![kind, class, key, location, V::Int(count)]
+    };
+    let good = |key: V, count: i64| parts(s("storage"), key, s("cpu"), count);
+    let members: [(&str, &[u8]); 2] = [("data/0", EIGHT), ("data/1", EIGHT)];
+    // Beside a state dict, popped; as the object itself, and in it.
+    let file = |odd: &V| {
+        let mut pickle = vec![0x80, 2];
+        odd.put(&mut pickle);
+        pickle.push(b'0');
+        V::Dict(vec![(s("w"), floats("0", 2))]).put(&mut pickle);
+        pickle.push(b'.');
+        let mut all = vec![("x/data.pkl".to_owned(), &pickle[..])];
+        all.extend(members.map(|(name, bytes)| (format!("x/{name}"), bytes)));
+        zip_file(&all, ::zip::CompressionMethod::Stored)
+    };
+    assert!(open(&file(&id(good(s("1"), 2)))).is_ok());
+    let long = "1".repeat(300);
+    let module = vec![s("module"), s("x"), V::None];
+    for (odd, reason) in [
+        (id(good(s("1"), 3)), "should have 12 bytes, and has 8"),
+        (id(good(s("2"), 2)), "`x/data/2` is not in the file"),
+        (
+            id(parts(V::Bytes(b"storage"), s("1"), s("cpu"), 2)),
+            "not that of a storage",
+        ),
+        (
+            id(parts(s("storage"), V::Bytes(b"1"), s("cpu"), 2)),
+            "expected the key of a storage",
+        ),
+        (
+            id(parts(s("storage"), s("1"), V::Bytes(b"cpu"), 2)),
+            "the location of a storage is no text",
+        ),
+        (id(good(s(&long), 2)), "more than 256 bytes"),
+        (id(vec![]), "not that of a storage"),
+        (id(module), "not that of a storage"),
+        (
+            V::Persistent(Box::new(V::List(good(s("1"), 2)))),
+            "a persistent id that is a tuple, found a list",
+        ),
+        (V::Persistent(Box::new(s("1"))), "a tuple, found a text"),
+    ] {
+        for blob in [
+            file(&odd),
+            zip_of("x", &odd, &members),
+            zip_of("x", &V::List(vec![odd.clone()]), &members),
+        ] {
+            let error = fails(&blob);
+            assert!(error.contains(reason), "{reason}: {error}");
+        }
+    }
+    // In the legacy layout as well.
+    let counted = [&2_u64.to_le_bytes()[..], EIGHT].concat();
+    let object = V::Tuple(vec![floats("0", 2), floats("1", 2)]);
+    let error = fails(&legacy_of(&object, &["0"], &[&counted]));
+    assert!(
+        error.contains("its storage `1` is not in the file"),
+        "{error}"
+    );
 }
 
 #[test]
