@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexMap;
 
-use super::graph::{by_name, instance, pairs, what};
+use super::graph::{Entries, by_name, entries, instance, listed, what};
 use super::rebuild::{
     Described, Elements, Fault, Result, StorageId, Value, fault, is_tensor, module_class, value,
 };
@@ -158,11 +158,12 @@ fn choose(pickle: &Pickle, notes: &mut Vec<String>) -> Choice {
     };
     // Each dict is looked into once, however often the pickle names it.
     let mut known: HashMap<NodeId, bool> = HashMap::new();
+    let mut lists = HashMap::new();
     let mut found: Vec<(&str, NodeId)> = Vec::new();
     for (name, id) in &names {
         let holds = known
             .entry(*id)
-            .or_insert_with(|| holds_tensors(pickle, *id));
+            .or_insert_with(|| holds_tensors(pickle, *id, &mut lists));
         if *holds {
             found.push((name, *id));
         }
@@ -209,13 +210,23 @@ fn without_tensors(pickle: &Pickle, names: &IndexMap<&str, NodeId>) -> Choice {
     }
 }
 
-/// Whether the node is a dict of tensors, by name.
-fn holds_tensors(pickle: &Pickle, id: NodeId) -> bool {
-    pairs(pickle, id).is_some_and(|pairs| {
+/// Whether the node is a dict of tensors, by name. `lists` keeps what is known of what dicts are made of: `None` if it
+/// makes no dict.
+fn holds_tensors(pickle: &Pickle, id: NodeId, lists: &mut HashMap<NodeId, Option<bool>>) -> bool {
+    let any = |pairs: &[(NodeId, NodeId)]| {
         pairs
             .iter()
             .any(|(key, value)| pickle.str(*key).is_some() && is_tensor(pickle, *value))
-    })
+    };
+    let Some(Entries { given, own }) = entries(pickle, id) else {
+        return false;
+    };
+    let given = given.map_or(Some(false), |given| {
+        *lists
+            .entry(given)
+            .or_insert_with(|| listed(pickle, given).map(|pairs| any(&pairs)))
+    });
+    given.is_some_and(|given| given || any(own))
 }
 
 /// Reads the tensors of a state dict.

@@ -1,6 +1,6 @@
 //! What a pickle says of a tensor: the calls of `torch._utils` that would build it, taken apart.
 
-use super::graph::{call, class, instance, is, pairs, what};
+use super::graph::{Entries, call, class, entries, instance, is, length, pairs, what};
 use crate::weights::pickle::{Node, NodeId, Pickle};
 use crate::weights::tensor::DType;
 
@@ -373,6 +373,14 @@ fn tensor(pickle: &Pickle, id: NodeId, function: &str, args: &[NodeId]) -> Resul
 
 /// Whether the metadata ask for something to be done to the elements first (`torch._utils.set_tensor_metadata`).
 fn is_lazy(pickle: &Pickle, metadata: NodeId) -> bool {
+    // It knows two, and many tensors may have one dict of many.
+    const MOST: usize = 16;
+    let Some(Entries { given, own }) = entries(pickle, metadata) else {
+        return false;
+    };
+    if own.len() + given.map_or(0, |given| length(pickle, given)) > MOST {
+        return true;
+    }
     let entries = pairs(pickle, metadata).unwrap_or_default();
     entries
         .iter()

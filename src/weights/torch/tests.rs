@@ -764,6 +764,69 @@ fn every_persistent_id_fits_the_file() {
     );
 }
 
+/// Dicts, or the metadata of tensors, that are made of one list take no longer than the list and the dicts do.
+#[test]
+fn what_many_dicts_share_is_looked_at_once() {
+    const MANY: usize = 30_000;
+    let mut shared = vec![0x80, 2];
+    let list = V::List(vec![V::Tuple(vec![V::None, V::None]); MANY]);
+    V::Tuple(vec![list]).put(&mut shared);
+    shared.extend(b"q\x010");
+    V::Global("collections", "OrderedDict").put(&mut shared);
+    shared.extend(b"q\x020");
+    s(&"k".repeat(1 << 20)).put(&mut shared);
+    shared.extend(b"q\x030");
+    storage("FloatStorage", "0", 2).put(&mut shared);
+    shared.extend(b"q\x040");
+    V::Global("torch._utils", "_rebuild_tensor_v2").put(&mut shared);
+    shared.extend(b"q\x050}(");
+    let dict = b"h\x02h\x01R";
+    let named = |index: usize, value: &[u8]| {
+        let mut entry = Vec::new();
+        s(&index.to_string()).put(&mut entry);
+        entry.extend(value);
+        entry
+    };
+    let tensor = {
+        let mut call = b"h\x05(h\x04".to_vec();
+        for arg in [V::Int(0), ints(&[2]), ints(&[1]), V::Bool(false)] {
+            arg.put(&mut call);
+        }
+        call.extend(b"Nh\x06tR");
+        call
+    };
+    let entries: [(&str, Vec<u8>); 4] = [
+        ("dicts", (0..MANY).flat_map(|n| named(n, dict)).collect()),
+        (
+            "beside tensors",
+            [
+                named(MANY, &tensor),
+                (0..MANY).flat_map(|n| named(n, dict)).collect(),
+            ]
+            .concat(),
+        ),
+        (
+            "metadata",
+            (0..MANY).flat_map(|n| named(n, &tensor)).collect(),
+        ),
+        ("names", b"h\x03N".repeat(MANY)),
+    ];
+    // Quadratic, each of them would be 900 million steps, or more.
+    let start = std::time::Instant::now();
+    for (name, entries) in entries {
+        let metadata = [&dict[..], b"q\x060"].concat();
+        let at = shared.len() - 2;
+        let pickle = [&shared[..at], &metadata, b"}(", &entries, b"u."].concat();
+        let members = [
+            ("x/data.pkl".to_owned(), &pickle[..]),
+            ("x/data/0".to_owned(), EIGHT),
+        ];
+        let read = open(&zip_file(&members, ::zip::CompressionMethod::Stored));
+        assert!(read.is_ok(), "{name}: {read:?}");
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
+}
+
 #[test]
 fn a_zip_is_audited_in_every_member() {
     let object = V::Dict(vec![(s("w"), floats("0", 2))]);
