@@ -262,6 +262,70 @@ pub fn is_tensor(pickle: &Pickle, id: NodeId) -> bool {
     })
 }
 
+/// The first call that would build a tensor from something that is neither a storage nor a tensor. The functions of
+/// `torch/_utils.py` are Python, and call methods of what they are given (`data.to(...)`, `storage._untyped_storage`),
+/// whatever that is.
+pub fn misbuilt(pickle: &Pickle) -> Option<Fault> {
+    let ids = (0..pickle.nodes.len()).filter_map(|index| u32::try_from(index).ok().map(NodeId));
+    let mut calls = ids.filter(|id| is_tensor(pickle, *id));
+    calls.find_map(|id| {
+        let (mut function, mut args) = call(pickle, id)?;
+        let is_right = (0..MOST_LAYERS).find_map(|_| match (&*function.name, args) {
+            ("_rebuild_from_type" | "_rebuild_from_type_v2", [inner, _, of, ..]) => {
+                match class(pickle, *inner).zip(pickle.sequence(*of)) {
+                    Some(inner) => {
+                        (function, args) = inner;
+                        None
+                    }
+                    None => Some(false),
+                }
+            }
+            ("_rebuild_nested_tensor", parts) => {
+                Some(parts.iter().all(|part| is_tensor(pickle, *part)))
+            }
+            (
+                "_rebuild_tensor"
+                | "_rebuild_tensor_v2"
+                | "_rebuild_tensor_v3"
+                | "_rebuild_qtensor"
+                | "_rebuild_parameter"
+                | "_rebuild_parameter_with_state"
+                | "_rebuild_device_tensor_from_cpu_tensor",
+                args,
+            ) => {
+                let is_right =
+                    |first: &NodeId| is_stored(pickle, *first) || is_tensor(pickle, *first);
+                Some(args.first().is_none_or(is_right))
+            }
+            _ => Some(true),
+        });
+        match is_right {
+            Some(true) => None,
+            _ => Some(Fault {
+                offset: pickle.offset(id),
+                message: "a tensor is built from something that is neither a storage nor a tensor"
+                    .to_owned(),
+            }),
+        }
+    })
+}
+
+/// Whether the node is something that the container holds, and not a class in a persistent id, nor what only looks like
+/// one: the tar layout gives back the first of a tuple as it is.
+fn is_stored(pickle: &Pickle, id: NodeId) -> bool {
+    let saved = match pickle.node(id) {
+        Node::Persistent(saved) => saved,
+        // It has no methods that anyone chose: the call fails.
+        Node::None => return true,
+        _ => return false,
+    };
+    match pickle.node(*saved) {
+        Node::Int(_) | Node::Str(_) => true,
+        Node::Tuple(parts) => parts.first().and_then(|kind| pickle.str(*kind)) == Some("storage"),
+        _ => false,
+    }
+}
+
 /// Takes the calls apart that would build a tensor (`torch/_utils.py`, `torch/_tensor.py`).
 pub fn value(pickle: &Pickle, id: NodeId) -> Result<Value> {
     let Some((mut function, mut args)) = call(pickle, id).filter(|_| is_tensor(pickle, id)) else {

@@ -764,6 +764,60 @@ fn every_persistent_id_fits_the_file() {
     );
 }
 
+#[test]
+fn tensors_are_built_from_storages_and_tensors() {
+    let utils = |name, args| call("torch._utils", name, args);
+    let cpu = |data| {
+        let name = "_rebuild_device_tensor_from_cpu_tensor";
+        utils(name, vec![data, V::None, s("xla"), V::Bool(false)])
+    };
+    let parameter = |data| utils("_rebuild_parameter", vec![data, V::Bool(false), V::None]);
+    let typed = |function, args| {
+        let function = V::Global("torch._utils", function);
+        let of = V::Global("torch", "Tensor");
+        call(
+            "torch._tensor",
+            "_rebuild_from_type_v2",
+            vec![function, of, args, V::None],
+        )
+    };
+    let name = "_rebuild_device_tensor_from_cpu_tensor";
+    let odd = || {
+        let made = call("argparse", "Namespace", vec![]);
+        let state = V::Dict(vec![(s("to"), V::Global("torch", "Size"))]);
+        V::Built(Box::new(made), Box::new(state))
+    };
+    let refused = |value: &V| {
+        let blob = zip_of("x", &V::List(vec![value.clone()]), &[("data/0", EIGHT)]);
+        let found = open(&blob).unwrap();
+        let faults = found.audit.findings.iter().map(|finding| &finding.fault);
+        faults
+            .filter(|fault| matches!(fault, audit::Fault::Unsound { .. }))
+            .count()
+    };
+    let good = || floats("0", 2);
+    for value in [
+        good(),
+        parameter(good()),
+        cpu(parameter(good())),
+        typed(name, V::Tuple(vec![good()])),
+        utils("_rebuild_nested_tensor", vec![good(), good()]),
+    ] {
+        assert_eq!(refused(&value), 0);
+    }
+    for value in [
+        cpu(odd()),
+        parameter(odd()),
+        parameter(V::Dict(vec![])),
+        rebuilt(odd(), 0, &[2], &[1]),
+        typed(name, V::Tuple(vec![odd()])),
+        typed(name, odd()),
+        utils("_rebuild_nested_tensor", vec![good(), odd()]),
+    ] {
+        assert_eq!(refused(&value), 1);
+    }
+}
+
 /// Dicts, or the metadata of tensors, that are made of one list take no longer than the list and the dicts do.
 #[test]
 fn what_many_dicts_share_is_looked_at_once() {
@@ -1184,13 +1238,14 @@ fn the_tar_layout_is_audited_to_its_end() {
 /// `torch.load` asks tarfile first, which reads more in a checksum than tar writes there.
 #[test]
 fn whatever_tarfile_takes_for_a_header_is_no_other_layout() {
+    type Field<'a> = &'a dyn Fn(i64, i64) -> Vec<u8>;
     // Its name begins the five pickles of the legacy layout; in the third, a text runs on behind the tar.
     let start = [
         b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
         &b"\x80\x02}X\x01\0\0\0aB\xe4\x03\0\0"[..],
     ]
     .concat();
-    let with = |start: &[u8], field: &dyn Fn(i64, i64) -> Vec<u8>| {
+    let with = |start: &[u8], field: Field| {
         let mut bytes = tar_member("", b'0', b"");
         bytes[..start.len()].copy_from_slice(start);
         let others = || bytes[..148].iter().chain(&bytes[156..512]);
@@ -1202,7 +1257,7 @@ fn whatever_tarfile_takes_for_a_header_is_no_other_layout() {
         Blob::from(bytes)
     };
     let negative = [&start[..], &[0x80; 40]].concat();
-    let fields: [(&[u8], &dyn Fn(i64, i64) -> Vec<u8>); 8] = [
+    let fields: [(&[u8], Field); 8] = [
         (&start, &|sum, _| format!("\x1c{sum:06o}\0").into()),
         (&start, &|sum, _| format!("{sum:06o}\x1f\0").into()),
         (&start, &|sum, _| format!("\x0b0o{sum:o}\0").into()),
