@@ -153,6 +153,14 @@ fn one_after_another() -> Vec<File> {
     let magic = || proto(2).raw(b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19").stop();
     let version = || proto(2).raw(b"M\xe9\x03").stop();
     let keys = || proto(2).raw(EMPTY_LIST).stop();
+    let framed_magic = || {
+        let magic = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.";
+        let until = magic.len() + version().bytes().len() + none().bytes().len() + 2 + 5 + 4;
+        proto(4)
+            .raw(b"\x95")
+            .raw(&(until as u64).to_le_bytes())
+            .raw(magic)
+    };
     vec![
         file(
             "legacy_object.pth",
@@ -183,6 +191,20 @@ fn one_after_another() -> Vec<File> {
             "legacy.pth",
             &[magic(), version(), none(), none(), keys()],
             false,
+        ),
+        // For Python, the next pickle begins at the end of the frame: in the byte string.
+        file(
+            "legacy_long_frame.pth",
+            &[
+                framed_magic(),
+                version(),
+                none(),
+                proto(2)
+                    .octets(&[&[0; 4], &system().bytes()[..]].concat())
+                    .stop(),
+                keys(),
+            ],
+            true,
         ),
         file("second_stream.pkl", &[innocent_estimator(), system()], true),
         file(

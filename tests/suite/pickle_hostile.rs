@@ -548,10 +548,12 @@ fn ways_to_hide() -> Vec<Case> {
             .raw(STACK_GLOBAL)
             .args("id")
             .raw(REDUCE)
+            .here("unread", "")
             .stop()
             .torch("frame_longer_than_the_file"),
         proto(4)
             .raw(b"\x95\x01\0\0\0\0\0\0\0")
+            .here("unread", "")
             .text("posix")
             .text("system")
             .danger("posix.system")

@@ -65,6 +65,12 @@ pub enum PickleErrorKind {
         opcode: &'static str,
         found: &'static str,
     },
+    /// A frame that does not lie around whole opcodes.
+    #[error("{opcode} {wrong}, and readers differ on what follows")]
+    Frame {
+        opcode: &'static str,
+        wrong: &'static str,
+    },
     #[error("NEXT_BUFFER asks for data outside the pickle, and a file has none")]
     OutOfBand,
     #[error("it has more than {ceiling} {what}")]
@@ -79,7 +85,11 @@ impl PickleErrorKind {
     pub fn stops_python(&self) -> bool {
         !matches!(
             self,
-            Self::Io(_) | Self::ComputedGlobal { .. } | Self::Ceiling { .. } | Self::Host(_)
+            Self::Io(_)
+                | Self::ComputedGlobal { .. }
+                | Self::Frame { .. }
+                | Self::Ceiling { .. }
+                | Self::Host(_)
         )
     }
 }

@@ -59,11 +59,14 @@ pub fn read(blob: &Blob, start: u64, host: &mut dyn Host) -> Result<Pickle, Pick
             made_at: machine.made_at,
             protocol: machine.protocol,
         }),
-        Err(kind) => Err(PickleError {
-            offset: machine.offset,
-            kind,
-            globals: machine.globals,
-        }),
+        Err(kind) => {
+            let (offset, kind) = machine.misframed.take().unwrap_or((machine.offset, kind));
+            Err(PickleError {
+                offset,
+                kind,
+                globals: machine.globals,
+            })
+        }
     }
 }
 
@@ -86,6 +89,9 @@ pub(super) struct Machine<'a> {
     protocol: u8,
     /// Where the last frame ends.
     pub frame_end: u64,
+    /// The first opcode at which readers go different ways because of a frame, and why. What one of them would name
+    /// after it is still read, but whatever comes of that, this is the error.
+    misframed: Option<(u64, PickleErrorKind)>,
 }
 
 /// The nodes of values that cannot be told apart, and so are made once.
@@ -112,6 +118,7 @@ impl<'a> Machine<'a> {
             oddities: Vec::new(),
             protocol: 0,
             frame_end: 0,
+            misframed: None,
         }
     }
 
@@ -120,10 +127,30 @@ impl<'a> Machine<'a> {
             self.offset = self.cursor.position();
             let code = self.cursor.byte()?;
             self.opcode = opcode::name(code).ok_or(PickleErrorKind::Opcode { code })?;
-            match code {
-                opcode::STOP => return self.pop(),
-                opcode::BUILD => self.build(host)?,
-                _ => self.step(code)?,
+            let frame_end = self.frame_end;
+            let done = match code {
+                opcode::STOP => self.pop().map(Some),
+                opcode::BUILD => self.build(host).map(|()| None),
+                _ => self.step(code).map(|()| None),
+            };
+            // What the opcode made of bytes behind the frame says nothing: CPython's C unpickler (`_Unpickler_ReadImpl`)
+            // drops the rest of the frame and takes all of its argument from behind it. Only `BUILD` goes on elsewhere,
+            // and has no argument.
+            let is_cut = self.offset < frame_end && self.cursor.position() > frame_end;
+            if is_cut && code != opcode::BUILD {
+                self.misframe("reaches beyond the end of its frame");
+            }
+            if let Some(root) = done? {
+                if self.cursor.position() < self.frame_end {
+                    self.misframe("comes before the end of its frame");
+                }
+                return match self.misframed.take() {
+                    None => Ok(root),
+                    Some((offset, kind)) => {
+                        self.offset = offset;
+                        Err(kind)
+                    }
+                };
             }
         }
         Err(PickleErrorKind::Ceiling {
@@ -167,10 +194,15 @@ impl<'a> Machine<'a> {
                 }
             }
             opcode::FRAME => {
-                // Frames tell a reader how much to fetch at once; that matters only to who reads on behind them.
+                // A reader fetches the whole frame at once, and who reads on after `STOP` does so behind it (`load_frame`
+                // in `_pickle.c` and in `pickle.py`). A frame that reaches beyond the stream ends C's reading, and is
+                // cut to fit by the other, so that what it holds is read here, up to a `STOP` too early for it.
                 let size = u64::from_le_bytes(self.cursor.array()?);
                 if i64::try_from(size).is_err() {
                     return Err(self.argument("a frame size that is not negative"));
+                }
+                if self.offset < self.frame_end {
+                    self.misframe("begins a frame before the end of the last");
                 }
                 self.frame_end = self.cursor.position().saturating_add(size);
             }
@@ -403,6 +435,14 @@ impl<'a> Machine<'a> {
             opcode: self.opcode,
             expected,
         }
+    }
+
+    /// Picklers end a frame between two opcodes, and the last one, if there is one, with `STOP` (`_Framer` in
+    /// `pickle.py`, `_Pickler_CloseFrame` in `_pickle.c`).
+    fn misframe(&mut self, wrong: &'static str) {
+        let opcode = self.opcode;
+        self.misframed
+            .get_or_insert((self.offset, PickleErrorKind::Frame { opcode, wrong }));
     }
 
     pub fn operand(&self, expected: &'static str, found: &Node) -> PickleErrorKind {

@@ -144,6 +144,46 @@ fn a_computed_name_is_no_reason_for_python_to_stop() {
     assert!(!error.kind.stops_python());
 }
 
+/// A frame of this size, and what follows its opcode.
+fn framed(size: u64, rest: &[u8]) -> Vec<u8> {
+    [b"\x80\x04\x95", &size.to_le_bytes()[..], rest].concat()
+}
+
+#[test]
+fn frames_lie_around_whole_opcodes() {
+    let second = framed(2, b"N.");
+    for (bytes, end) in [
+        (framed(2, b"N."), 13),
+        // Nothing of fewer than 4 bytes is framed, and nothing of more than 64 KiB.
+        (framed(2, b"]\x94B\x02\0\0\0..a."), 22),
+        (framed(2, &[b"]0", &second[2..]].concat()), 24),
+        // What follows is not part of it.
+        (framed(2, b"N.N."), 13),
+    ] {
+        assert_eq!(run(&bytes).unwrap().end, end, "{bytes:?}");
+    }
+    for (bytes, opcode) in [
+        // The next pickle begins behind the frame, not here.
+        (framed(4, b"N.N."), "STOP"),
+        (framed(3, b"N."), "STOP"),
+        (framed(1 << 62, b"N."), "STOP"),
+        (framed(30, &second[2..]), "FRAME"),
+        (framed(1, &second[2..]), "FRAME"),
+        // For C, the argument is all behind the frame.
+        (framed(3, b"C\x05abcdeN."), "SHORT_BINBYTES"),
+        (framed(3, b"X\x05\0\0\0\xff\xff\xff\xff\xff."), "BINUNICODE"),
+        (framed(3, b"cos\nx\n."), "GLOBAL"),
+        (framed(1, b"K\x01."), "BININT1"),
+    ] {
+        let error = run(&bytes).unwrap_err();
+        assert!(
+            matches!(error.kind, PickleErrorKind::Frame { opcode: found, .. } if found == opcode),
+            "{bytes:?}: {error}"
+        );
+        assert!(!error.kind.stops_python());
+    }
+}
+
 #[test]
 fn calls_are_objects_and_keep_what_is_done_to_them() {
     let pickle = run(b"cm\nC\n)R}b(K\x01e(K\x02K\x03uK\x04a.").unwrap();

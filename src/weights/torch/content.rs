@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::graph::{by_name, instance, pairs, what};
+use indexmap::IndexMap;
+
+use super::graph::{Entries, by_name, entries, instance, listed, what};
 use super::rebuild::{
     Described, Elements, Fault, Result, StorageId, Value, fault, is_tensor, module_class, value,
 };
@@ -59,7 +61,7 @@ pub trait Storages {
 /// # Errors
 /// Fails where the pickle and the storages do not fit each other.
 pub fn decide(into: &mut Checkpoint, pickle: &Pickle, storages: &dyn Storages) -> Result<()> {
-    declared(pickle)?;
+    let declared = declared(pickle)?;
     into.content = match choose(pickle, &mut into.notes) {
         Choice::Tensors(id, wrapper) => {
             if wrapper.is_some() {
@@ -79,15 +81,25 @@ pub fn decide(into: &mut Checkpoint, pickle: &Pickle, storages: &dyn Storages) -
         Choice::Module(class) => Content::Module { class },
         Choice::Other(what) => Content::Other { what },
     };
+    // PyTorch makes a storage of every persistent id, whatever becomes of it, and believes its size
+    // (`get_storage_from_record`): tensors of one that is larger than its member read what lies behind that in memory.
+    for (id, storage) in declared.values() {
+        if let Err(message) = storages.find(storage) {
+            return fault(pickle, *id, format!("a persistent id: {message}"));
+        }
+    }
     Ok(())
 }
 
-/// All storages that a pickle names, by key. One that is declared in two ways would be what PyTorch met first.
+/// Storages by key, in the order of the pickle.
+pub type Declared = IndexMap<String, (NodeId, StorageId)>;
+
+/// All storages that a pickle names, by key, with the persistent id that is the first to name each. One that is declared in two ways would be what PyTorch met first.
 ///
 /// # Errors
 /// Fails if two persistent ids disagree on the same storage.
-pub fn declared(pickle: &Pickle) -> Result<HashMap<String, StorageId>> {
-    let mut found: HashMap<String, StorageId> = HashMap::new();
+pub fn declared(pickle: &Pickle) -> Result<Declared> {
+    let mut found = Declared::new();
     for (index, node) in pickle.nodes.iter().enumerate() {
         if !matches!(node, Node::Persistent(_)) {
             continue;
@@ -101,7 +113,7 @@ pub fn declared(pickle: &Pickle) -> Result<HashMap<String, StorageId>> {
             ..storage
         };
         match found.get(&whole.key) {
-            Some(known) if *known != whole => {
+            Some((_, known)) if *known != whole => {
                 let (a, b) = (describe(known), describe(&whole));
                 return fault(
                     pickle,
@@ -111,7 +123,7 @@ pub fn declared(pickle: &Pickle) -> Result<HashMap<String, StorageId>> {
             }
             Some(_) => {}
             None => {
-                found.insert(whole.key.clone(), whole);
+                found.insert(whole.key.clone(), (id, whole));
             }
         }
     }
@@ -146,11 +158,12 @@ fn choose(pickle: &Pickle, notes: &mut Vec<String>) -> Choice {
     };
     // Each dict is looked into once, however often the pickle names it.
     let mut known: HashMap<NodeId, bool> = HashMap::new();
+    let mut lists = HashMap::new();
     let mut found: Vec<(&str, NodeId)> = Vec::new();
     for (name, id) in &names {
         let holds = known
             .entry(*id)
-            .or_insert_with(|| holds_tensors(pickle, *id));
+            .or_insert_with(|| holds_tensors(pickle, *id, &mut lists));
         if *holds {
             found.push((name, *id));
         }
@@ -187,7 +200,7 @@ fn choose(pickle: &Pickle, notes: &mut Vec<String>) -> Choice {
 }
 
 /// What a dict is in which no state dict was found: some keep a whole module under one of the usual keys.
-fn without_tensors(pickle: &Pickle, names: &indexmap::IndexMap<&str, NodeId>) -> Choice {
+fn without_tensors(pickle: &Pickle, names: &IndexMap<&str, NodeId>) -> Choice {
     let module = WRAPPERS
         .iter()
         .find_map(|wrapper| module_class(pickle, *names.get(wrapper)?));
@@ -197,13 +210,23 @@ fn without_tensors(pickle: &Pickle, names: &indexmap::IndexMap<&str, NodeId>) ->
     }
 }
 
-/// Whether the node is a dict of tensors, by name.
-fn holds_tensors(pickle: &Pickle, id: NodeId) -> bool {
-    pairs(pickle, id).is_some_and(|pairs| {
+/// Whether the node is a dict of tensors, by name. `lists` keeps what is known of what dicts are made of: `None` if it
+/// makes no dict.
+fn holds_tensors(pickle: &Pickle, id: NodeId, lists: &mut HashMap<NodeId, Option<bool>>) -> bool {
+    let any = |pairs: &[(NodeId, NodeId)]| {
         pairs
             .iter()
             .any(|(key, value)| pickle.str(*key).is_some() && is_tensor(pickle, *value))
-    })
+    };
+    let Some(Entries { given, own }) = entries(pickle, id) else {
+        return false;
+    };
+    let given = given.map_or(Some(false), |given| {
+        *lists
+            .entry(given)
+            .or_insert_with(|| listed(pickle, given).map(|pairs| any(&pairs)))
+    });
+    given.is_some_and(|given| given || any(own))
 }
 
 /// Reads the tensors of a state dict.

@@ -4,11 +4,9 @@
 //! storages in the order in which they follow, each as the number of its elements (8 bytes) and the elements. These are
 //! little-endian whatever the machine was (`THPStorage_writeFileRaw` in `torch/csrc/serialization.cpp`).
 
-use std::collections::HashMap;
-
 use indexmap::IndexMap;
 
-use super::content::{self, Storages};
+use super::content::{self, Declared, Storages};
 use super::rebuild::{Fault, StorageId, key_of};
 use super::{Checkpoint, Layout, audit_elements, audited, malformed};
 use crate::blob::Blob;
@@ -91,13 +89,13 @@ fn storages(
     blob: &Blob,
     mut position: u64,
     keys: &[String],
-    declared: &HashMap<String, StorageId>,
+    declared: &Declared,
 ) -> Result<InFile, WeightsError> {
     let mut found = IndexMap::new();
     for key in keys {
         let at = position;
         let wrong = |message: String| malformed(Some(&member(key)), Some(at), message);
-        let Some(storage) = declared.get(key) else {
+        let Some((_, storage)) = declared.get(key) else {
             return Err(wrong("the file has it, but no tensor uses it".to_owned()));
         };
         let mut count = [0; 8];

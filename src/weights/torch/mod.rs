@@ -10,7 +10,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::WeightsError;
-use super::audit::{Audit, Kind, Verdict, judge};
+use super::audit::{self, Audit, Kind, Verdict, judge};
 use super::pickle::{self, GlobalName, NoHost, Pickle, PickleError, PickleErrorKind};
 use super::tensor::{Tensor, combine, data_digest};
 use crate::blob::Blob;
@@ -237,6 +237,10 @@ fn audited(
     let pickle =
         pickle::read(blob, start, &mut NoHost).map_err(|error| unreadable(member, error))?;
     audit.pickle(Kind::Torch, member, &pickle);
+    if let Some(found) = rebuild::misbuilt(&pickle) {
+        let error = found.message;
+        audit.fault(member, found.offset, audit::Fault::Unsound { error });
+    }
     Ok(pickle)
 }
 

@@ -1,6 +1,6 @@
 //! What a pickle says of a tensor: the calls of `torch._utils` that would build it, taken apart.
 
-use super::graph::{call, class, instance, is, pairs, what};
+use super::graph::{Entries, call, class, entries, instance, is, length, pairs, what};
 use crate::weights::pickle::{Node, NodeId, Pickle};
 use crate::weights::tensor::DType;
 
@@ -129,17 +129,30 @@ impl StorageId {
         self.count.checked_mul(self.elements.size())
     }
 
-    /// What a persistent id names; `None` if that is no storage.
+    /// What a persistent id names; `None` if the node is none, or names the class of a module, as the oldest files do.
+    ///
+    /// # Errors
+    /// Fails if PyTorch would not take it, or takes it only by leniency: a kind or location of bytes, which it decodes
+    /// (`torch.serialization._maybe_decode_ascii`), would be a storage that nothing here has looked at.
     pub fn read(pickle: &Pickle, id: NodeId) -> Result<Option<Self>> {
         let Node::Persistent(saved) = pickle.node(id) else {
             return Ok(None);
         };
-        let Some([kind, storage, key, _location, count, rest @ ..]) = pickle.sequence(*saved)
-        else {
-            return Ok(None);
+        let Node::Tuple(parts) = pickle.node(*saved) else {
+            let found = what(pickle, *saved);
+            let message = format!("expected a persistent id that is a tuple, found {found}");
+            return fault(pickle, id, message);
         };
-        if pickle.str(*kind) != Some("storage") {
+        let kind = parts.first().and_then(|kind| pickle.str(*kind));
+        if kind == Some("module") && class(pickle, id).is_some() {
             return Ok(None);
+        }
+        let (Some("storage"), [_, storage, key, location, count, rest @ ..]) = (kind, &parts[..])
+        else {
+            return fault(pickle, id, "a persistent id is not that of a storage");
+        };
+        if pickle.str(*location).is_none() {
+            return fault(pickle, id, "the location of a storage is no text");
         }
         let elements = class(pickle, *storage).and_then(|class| Elements::of_class(&class.name));
         let Some(elements) = elements else {
@@ -171,9 +184,17 @@ impl StorageId {
     }
 }
 
+/// Bytes of a storage's key. PyTorch writes a number; many storages may name one text.
+const LONGEST_KEY: usize = 256;
+
 /// The key of a storage: a text, or the number that it is in the oldest files.
 pub fn key_of(pickle: &Pickle, id: NodeId) -> Result<String> {
     match (pickle.str(id), pickle.int(id)) {
+        (Some(text), _) if text.len() > LONGEST_KEY => fault(
+            pickle,
+            id,
+            format!("the key of a storage has more than {LONGEST_KEY} bytes"),
+        ),
         (Some(text), _) => Ok(text.to_owned()),
         (_, Some(number)) => Ok(number.to_string()),
         _ => fault(
@@ -239,6 +260,70 @@ pub fn is_tensor(pickle: &Pickle, id: NodeId) -> bool {
             )
         )
     })
+}
+
+/// The first call that would build a tensor from something that is neither a storage nor a tensor. The functions of
+/// `torch/_utils.py` are Python, and call methods of what they are given (`data.to(...)`, `storage._untyped_storage`),
+/// whatever that is.
+pub fn misbuilt(pickle: &Pickle) -> Option<Fault> {
+    let ids = (0..pickle.nodes.len()).filter_map(|index| u32::try_from(index).ok().map(NodeId));
+    let mut calls = ids.filter(|id| is_tensor(pickle, *id));
+    calls.find_map(|id| {
+        let (mut function, mut args) = call(pickle, id)?;
+        let is_right = (0..MOST_LAYERS).find_map(|_| match (&*function.name, args) {
+            ("_rebuild_from_type" | "_rebuild_from_type_v2", [inner, _, of, ..]) => {
+                match class(pickle, *inner).zip(pickle.sequence(*of)) {
+                    Some(inner) => {
+                        (function, args) = inner;
+                        None
+                    }
+                    None => Some(false),
+                }
+            }
+            ("_rebuild_nested_tensor", parts) => {
+                Some(parts.iter().all(|part| is_tensor(pickle, *part)))
+            }
+            (
+                "_rebuild_tensor"
+                | "_rebuild_tensor_v2"
+                | "_rebuild_tensor_v3"
+                | "_rebuild_qtensor"
+                | "_rebuild_parameter"
+                | "_rebuild_parameter_with_state"
+                | "_rebuild_device_tensor_from_cpu_tensor",
+                args,
+            ) => {
+                let is_right =
+                    |first: &NodeId| is_stored(pickle, *first) || is_tensor(pickle, *first);
+                Some(args.first().is_none_or(is_right))
+            }
+            _ => Some(true),
+        });
+        match is_right {
+            Some(true) => None,
+            _ => Some(Fault {
+                offset: pickle.offset(id),
+                message: "a tensor is built from something that is neither a storage nor a tensor"
+                    .to_owned(),
+            }),
+        }
+    })
+}
+
+/// Whether the node is something that the container holds, and not a class in a persistent id, nor what only looks like
+/// one: the tar layout gives back the first of a tuple as it is.
+fn is_stored(pickle: &Pickle, id: NodeId) -> bool {
+    let saved = match pickle.node(id) {
+        Node::Persistent(saved) => saved,
+        // It has no methods that anyone chose: the call fails.
+        Node::None => return true,
+        _ => return false,
+    };
+    match pickle.node(*saved) {
+        Node::Int(_) | Node::Str(_) => true,
+        Node::Tuple(parts) => parts.first().and_then(|kind| pickle.str(*kind)) == Some("storage"),
+        _ => false,
+    }
 }
 
 /// Takes the calls apart that would build a tensor (`torch/_utils.py`, `torch/_tensor.py`).
@@ -352,6 +437,14 @@ fn tensor(pickle: &Pickle, id: NodeId, function: &str, args: &[NodeId]) -> Resul
 
 /// Whether the metadata ask for something to be done to the elements first (`torch._utils.set_tensor_metadata`).
 fn is_lazy(pickle: &Pickle, metadata: NodeId) -> bool {
+    // It knows two, and many tensors may have one dict of many.
+    const MOST: usize = 16;
+    let Some(Entries { given, own }) = entries(pickle, metadata) else {
+        return false;
+    };
+    if own.len() + given.map_or(0, |given| length(pickle, given)) > MOST {
+        return true;
+    }
     let entries = pairs(pickle, metadata).unwrap_or_default();
     entries
         .iter()

@@ -16,28 +16,46 @@ pub const HEADER: usize = 512;
 /// Bytes of an extended header that are read.
 const LONGEST_EXTENSION: u64 = 64 << 10;
 
-/// Whether Python's tarfile would take the bytes for the header of a member: only the sum of its bytes counts.
+/// Whether Python's tarfile may take the bytes for the header of a member: only the sum of its bytes counts
+/// (`TarInfo.frombuf`). What is then odd about the header is refused, and nothing else tried.
 pub fn is_header(head: &[u8]) -> bool {
     let Ok(head) = <&[u8; HEADER]>::try_from(head) else {
         return false;
     };
     let (unsigned, signed) = sums(head);
-    let field = &head[CHECKSUM];
-    let claimed = match field {
-        // GNU's numbers of base 256.
-        [0x80, rest @ ..] => rest.iter().try_fold(0_i64, |sum, byte| {
+    let claimed = claimed(&head[CHECKSUM]);
+    claimed.is_some_and(|claimed| claimed == unsigned || claimed == signed.abs())
+}
+
+/// The checksum that a header claims, without its sign, in the widest reading of `tarfile.nti`: `int(text, 8)` passes
+/// over blanks, among which Python counts the separators 0x1c to 0x1f, and takes signs, underscores and a prefix.
+fn claimed(field: &[u8]) -> Option<i64> {
+    // Fewer digits than any unsigned sum has are found by chance in bytes of all kinds.
+    const FEW: usize = 3;
+    if let [first @ (0x80 | 0xff), rest @ ..] = field {
+        // GNU's numbers of base 256, negative after 0xff.
+        let number = rest.iter().try_fold(0_i64, |sum, byte| {
             sum.checked_mul(256)?.checked_add(i64::from(*byte))
-        }),
-        // Python reads more than octal digits there: signs, underscores, a prefix. All that could be one counts.
-        _ => octal(
-            &field
-                .iter()
-                .copied()
-                .filter(|byte| !b"_+oO".contains(byte))
-                .collect::<Vec<_>>(),
-        ),
-    };
-    claimed.is_some_and(|claimed| claimed == unsigned || claimed == signed)
+        })?;
+        let bits = u32::try_from(8 * rest.len()).ok()?;
+        return match first {
+            0x80 => Some(number),
+            _ => Some(1_i64.checked_shl(bits)? - number),
+        };
+    }
+    let text = field.split(|byte| *byte == 0).next().unwrap_or_default();
+    let (digits, rest): (Vec<u8>, Vec<u8>) =
+        text.iter().partition(|byte| (b'0'..=b'7').contains(*byte));
+    let is_passed_over =
+        |byte: &u8| matches!(byte, b'\t'..=b'\r' | 0x1c..=b' ') || b"+-_oO".contains(byte);
+    if digits.len() < FEW && !rest.iter().all(is_passed_over) {
+        return None;
+    }
+    Some(
+        digits
+            .iter()
+            .fold(0, |sum, digit| sum * 8 + i64::from(digit - b'0')),
+    )
 }
 
 const CHECKSUM: std::ops::Range<usize> = 148..156;
@@ -54,13 +72,11 @@ fn sums(head: &[u8; HEADER]) -> (i64, i64) {
     sums
 }
 
-/// A number in octal digits, with blanks around it and NUL at its end.
+/// A number in octal digits, with spaces around it and NUL at its end. Whatever this reads Python reads as well: blanks
+/// that are none to it would make the file no tar there.
 fn octal(field: &[u8]) -> Option<i64> {
-    let end = field
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(field.len());
-    let text = std::str::from_utf8(field.get(..end)?).ok()?.trim();
+    let text = field.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = std::str::from_utf8(text).ok()?.trim_matches(' ');
     if text.is_empty() {
         return Some(0);
     }

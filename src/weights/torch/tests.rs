@@ -14,6 +14,7 @@ enum V {
     Bool(bool),
     Int(i64),
     Str(String),
+    Bytes(&'static [u8]),
     Tuple(Vec<V>),
     List(Vec<V>),
     Dict(Vec<(V, V)>),
@@ -37,6 +38,11 @@ impl V {
                 out.push(b'X');
                 out.extend((text.len() as u32).to_le_bytes());
                 out.extend(text.bytes());
+            }
+            Self::Bytes(bytes) => {
+                out.push(b'B');
+                out.extend((bytes.len() as u32).to_le_bytes());
+                out.extend(*bytes);
             }
             Self::Tuple(items) => {
                 out.push(b'(');
@@ -691,6 +697,190 @@ fn what_does_not_fit_is_damage() {
     }
 }
 
+/// Whatever becomes of a storage, PyTorch makes it, of as many bytes as its persistent id says.
+#[test]
+fn every_persistent_id_fits_the_file() {
+    let id = |parts: Vec<V>| V::Persistent(Box::new(V::Tuple(parts)));
+    let parts = |kind: V, key: V, location: V, count: i64| {
+        let class = V::Global("torch", "FloatStorage");
+        vec![kind, class, key, location, V::Int(count)]
+    };
+    let good = |key: V, count: i64| parts(s("storage"), key, s("cpu"), count);
+    let members: [(&str, &[u8]); 2] = [("data/0", EIGHT), ("data/1", EIGHT)];
+    // Beside a state dict, popped; as the object itself, and in it.
+    let file = |odd: &V| {
+        let mut pickle = vec![0x80, 2];
+        odd.put(&mut pickle);
+        pickle.push(b'0');
+        V::Dict(vec![(s("w"), floats("0", 2))]).put(&mut pickle);
+        pickle.push(b'.');
+        let mut all = vec![("x/data.pkl".to_owned(), &pickle[..])];
+        all.extend(members.map(|(name, bytes)| (format!("x/{name}"), bytes)));
+        zip_file(&all, ::zip::CompressionMethod::Stored)
+    };
+    assert!(open(&file(&id(good(s("1"), 2)))).is_ok());
+    let long = "1".repeat(300);
+    let module = vec![s("module"), s("x"), V::None];
+    for (odd, reason) in [
+        (id(good(s("1"), 3)), "should have 12 bytes, and has 8"),
+        (id(good(s("2"), 2)), "`x/data/2` is not in the file"),
+        (
+            id(parts(V::Bytes(b"storage"), s("1"), s("cpu"), 2)),
+            "not that of a storage",
+        ),
+        (
+            id(parts(s("storage"), V::Bytes(b"1"), s("cpu"), 2)),
+            "expected the key of a storage",
+        ),
+        (
+            id(parts(s("storage"), s("1"), V::Bytes(b"cpu"), 2)),
+            "the location of a storage is no text",
+        ),
+        (id(good(s(&long), 2)), "more than 256 bytes"),
+        (id(vec![]), "not that of a storage"),
+        (id(module), "not that of a storage"),
+        (
+            V::Persistent(Box::new(V::List(good(s("1"), 2)))),
+            "a persistent id that is a tuple, found a list",
+        ),
+        (V::Persistent(Box::new(s("1"))), "a tuple, found a text"),
+    ] {
+        for blob in [
+            file(&odd),
+            zip_of("x", &odd, &members),
+            zip_of("x", &V::List(vec![odd.clone()]), &members),
+        ] {
+            let error = fails(&blob);
+            assert!(error.contains(reason), "{reason}: {error}");
+        }
+    }
+    // In the legacy layout as well.
+    let counted = [&2_u64.to_le_bytes()[..], EIGHT].concat();
+    let object = V::Tuple(vec![floats("0", 2), floats("1", 2)]);
+    let error = fails(&legacy_of(&object, &["0"], &[&counted]));
+    assert!(
+        error.contains("its storage `1` is not in the file"),
+        "{error}"
+    );
+}
+
+#[test]
+fn tensors_are_built_from_storages_and_tensors() {
+    let utils = |name, args| call("torch._utils", name, args);
+    let cpu = |data| {
+        let name = "_rebuild_device_tensor_from_cpu_tensor";
+        utils(name, vec![data, V::None, s("xla"), V::Bool(false)])
+    };
+    let parameter = |data| utils("_rebuild_parameter", vec![data, V::Bool(false), V::None]);
+    let typed = |function, args| {
+        let function = V::Global("torch._utils", function);
+        let of = V::Global("torch", "Tensor");
+        call(
+            "torch._tensor",
+            "_rebuild_from_type_v2",
+            vec![function, of, args, V::None],
+        )
+    };
+    let name = "_rebuild_device_tensor_from_cpu_tensor";
+    let odd = || {
+        let made = call("argparse", "Namespace", vec![]);
+        let state = V::Dict(vec![(s("to"), V::Global("torch", "Size"))]);
+        V::Built(Box::new(made), Box::new(state))
+    };
+    let refused = |value: &V| {
+        let blob = zip_of("x", &V::List(vec![value.clone()]), &[("data/0", EIGHT)]);
+        let found = open(&blob).unwrap();
+        let faults = found.audit.findings.iter().map(|finding| &finding.fault);
+        faults
+            .filter(|fault| matches!(fault, audit::Fault::Unsound { .. }))
+            .count()
+    };
+    let good = || floats("0", 2);
+    for value in [
+        good(),
+        parameter(good()),
+        cpu(parameter(good())),
+        typed(name, V::Tuple(vec![good()])),
+        utils("_rebuild_nested_tensor", vec![good(), good()]),
+    ] {
+        assert_eq!(refused(&value), 0);
+    }
+    for value in [
+        cpu(odd()),
+        parameter(odd()),
+        parameter(V::Dict(vec![])),
+        rebuilt(odd(), 0, &[2], &[1]),
+        typed(name, V::Tuple(vec![odd()])),
+        typed(name, odd()),
+        utils("_rebuild_nested_tensor", vec![good(), odd()]),
+    ] {
+        assert_eq!(refused(&value), 1);
+    }
+}
+
+/// Dicts, or the metadata of tensors, that are made of one list take no longer than the list and the dicts do.
+#[test]
+fn what_many_dicts_share_is_looked_at_once() {
+    const MANY: usize = 30_000;
+    let mut shared = vec![0x80, 2];
+    let list = V::List(vec![V::Tuple(vec![V::None, V::None]); MANY]);
+    V::Tuple(vec![list]).put(&mut shared);
+    shared.extend(b"q\x010");
+    V::Global("collections", "OrderedDict").put(&mut shared);
+    shared.extend(b"q\x020");
+    s(&"k".repeat(1 << 20)).put(&mut shared);
+    shared.extend(b"q\x030");
+    storage("FloatStorage", "0", 2).put(&mut shared);
+    shared.extend(b"q\x040");
+    V::Global("torch._utils", "_rebuild_tensor_v2").put(&mut shared);
+    shared.extend(b"q\x050}(");
+    let dict = b"h\x02h\x01R";
+    let named = |index: usize, value: &[u8]| {
+        let mut entry = Vec::new();
+        s(&index.to_string()).put(&mut entry);
+        entry.extend(value);
+        entry
+    };
+    let tensor = {
+        let mut call = b"h\x05(h\x04".to_vec();
+        for arg in [V::Int(0), ints(&[2]), ints(&[1]), V::Bool(false)] {
+            arg.put(&mut call);
+        }
+        call.extend(b"Nh\x06tR");
+        call
+    };
+    let entries: [(&str, Vec<u8>); 4] = [
+        ("dicts", (0..MANY).flat_map(|n| named(n, dict)).collect()),
+        (
+            "beside tensors",
+            [
+                named(MANY, &tensor),
+                (0..MANY).flat_map(|n| named(n, dict)).collect(),
+            ]
+            .concat(),
+        ),
+        (
+            "metadata",
+            (0..MANY).flat_map(|n| named(n, &tensor)).collect(),
+        ),
+        ("names", b"h\x03N".repeat(MANY)),
+    ];
+    // Quadratic, each of them would be 900 million steps, or more.
+    let start = std::time::Instant::now();
+    for (name, entries) in entries {
+        let metadata = [&dict[..], b"q\x060"].concat();
+        let at = shared.len() - 2;
+        let pickle = [&shared[..at], &metadata, b"}(", &entries, b"u."].concat();
+        let members = [
+            ("x/data.pkl".to_owned(), &pickle[..]),
+            ("x/data/0".to_owned(), EIGHT),
+        ];
+        let read = open(&zip_file(&members, ::zip::CompressionMethod::Stored));
+        assert!(read.is_ok(), "{name}: {read:?}");
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
+}
+
 #[test]
 fn a_zip_is_audited_in_every_member() {
     let object = V::Dict(vec![(s("w"), floats("0", 2))]);
@@ -1043,6 +1233,58 @@ fn the_tar_layout_is_audited_to_its_end() {
     }
     let after = [&bytes[..], b"x"].concat();
     assert!(fails(&after.into()).contains("something follows the end"));
+}
+
+/// `torch.load` asks tarfile first, which reads more in a checksum than tar writes there.
+#[test]
+fn whatever_tarfile_takes_for_a_header_is_no_other_layout() {
+    type Field<'a> = &'a dyn Fn(i64, i64) -> Vec<u8>;
+    // Its name begins the five pickles of the legacy layout; in the third, a text runs on behind the tar.
+    let start = [
+        b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
+        &b"\x80\x02}X\x01\0\0\0aB\xe4\x03\0\0"[..],
+    ]
+    .concat();
+    let with = |start: &[u8], field: Field| {
+        let mut bytes = tar_member("", b'0', b"");
+        bytes[..start.len()].copy_from_slice(start);
+        let others = || bytes[..148].iter().chain(&bytes[156..512]);
+        let unsigned = 256 + others().map(|byte| i64::from(*byte)).sum::<i64>();
+        let signed = 256 + others().map(|byte| i64::from(*byte as i8)).sum::<i64>();
+        let field = field(unsigned, signed);
+        bytes[148..148 + field.len()].copy_from_slice(&field);
+        bytes.resize(512 + 1024, 0);
+        Blob::from(bytes)
+    };
+    let negative = [&start[..], &[0x80; 40]].concat();
+    let fields: [(&[u8], Field); 8] = [
+        (&start, &|sum, _| format!("\x1c{sum:06o}\0").into()),
+        (&start, &|sum, _| format!("{sum:06o}\x1f\0").into()),
+        (&start, &|sum, _| format!("\x0b0o{sum:o}\0").into()),
+        (&start, &|sum, _| format!("{sum:06o}??").into()),
+        (&start, &|_, sum| format!("\t+{sum:o}\0").into()),
+        (&start, &|sum, _| {
+            [&[0x80], &sum.to_be_bytes()[1..]].concat()
+        }),
+        (&negative, &|_, sum| {
+            assert!(sum < 0);
+            sum.to_be_bytes().to_vec()
+        }),
+        (&negative, &|_, sum| format!(" -{:o}\0", -sum).into()),
+    ];
+    for (index, (start, field)) in fields.into_iter().enumerate() {
+        let blob = with(start, field);
+        assert_eq!(layout(&blob).unwrap(), Some(Layout::Tar), "{index}");
+        assert!(
+            fails(&blob).contains("checksum of a header is wrong"),
+            "{index}"
+        );
+    }
+    // What tarfile takes for no number is no tar to us either.
+    let other = with(&start, &|sum, _| format!("{:06o}\0", sum + 1).into());
+    assert_eq!(layout(&other).unwrap(), Some(Layout::Legacy));
+    let blank = with(&start, &|sum, _| format!("\u{a0}{sum:o}\0").into());
+    assert!(open(&blank).is_err());
 }
 
 /// A file that PyTorch wrote; `tests/fixtures/weights/make_torch.py` says how.
