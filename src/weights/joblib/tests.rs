@@ -57,6 +57,14 @@ fn dtype(code: &str, order: &str, flags: u8) -> Vec<u8> {
     .concat()
 }
 
+/// A scalar of numpy's.
+fn scalar(code: &str, bytes: &[u8]) -> Vec<u8> {
+    let octets = [b"C", &[bytes.len() as u8][..], bytes].concat();
+    let bare = [b"cnumpy\ndtype\n", &text(code)[..], b"\x85R"].concat();
+    let callable = &b"cnumpy.core.multiarray\nscalar\n"[..];
+    [callable, &bare, &octets, b"\x86R"].concat()
+}
+
 /// One attribute of a wrapper: its name, and the opcodes that make its value.
 type Attribute = (&'static str, Vec<u8>);
 
@@ -132,6 +140,13 @@ fn a_wrapper_is_as_joblib_writes_it() {
         ),
         (with(1, b"K\x05\x85"), "past the end of the file"),
         (with(1, b"J\xff\xff\xff\xff\x85"), "a shape"),
+        (
+            with(1, &[&scalar("i2", b"\x02\0"), &b"\x85"[..]].concat()),
+            "a shape of plain integers",
+        ),
+        (with(2, &scalar("S1", b"C")), "the order 'C' or 'F'"),
+        (with(4, &scalar("b1", b"\0")), "True or False"),
+        (with(3, &dtype("S4294967300", "|", 0)), "a dtype's code"),
         (with(2, &text("K")), "the order 'C' or 'F', found 'K'"),
         (with(3, &dtype("O8", "|", 0)), "flags"),
         (with(3, &dtype("f8", "<", 63)), "flags"),
