@@ -232,6 +232,49 @@ fn a_raw_array_is_audited_as_opcodes_too() {
     }
 }
 
+/// Known names do harm too, called as no pickler does or with a dtype that is another by then.
+#[test]
+fn calls_in_a_raw_array_are_audited() {
+    let finding = |raw: &[u8]| {
+        let mut all = attributes();
+        all[1].1 = [&b"J"[..], &(raw.len() as i32).to_le_bytes(), b"\x85"].concat();
+        all[3].1 = dtype("u1", "|", 0);
+        let (_, audit) = opened(&stream(&all, raw)).unwrap();
+        let findings = audit.findings.iter().map(ToString::to_string);
+        findings.collect::<Vec<_>>().join("\n")
+    };
+    let encode = [
+        b"0c_codecs\nencode\n",
+        &text("x")[..],
+        &text("rot13"),
+        b"\x86R",
+    ]
+    .concat();
+    let array = |dims: u8| {
+        let array = b"0cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85C\x01b\x87R";
+        let state = [
+            b"(K\x01K",
+            &[dims][..],
+            b"\x85",
+            &dtype("u1", "|", 0),
+            b"\x89C\x01xtb",
+        ];
+        [&array[..], &state.concat()].concat()
+    };
+    // Whether the reading comes to its end, or breaks off afterwards.
+    for end in [b".", b"\xff"] {
+        let found = finding(&[&encode[..], end].concat());
+        assert!(found.contains("`_codecs.encode`"), "{found}");
+        let found = finding(&[&array(9)[..], end].concat());
+        assert!(found.contains("does not hold together"), "{found}");
+        let found = finding(&[&array(1)[..], end].concat());
+        assert_eq!(found, "");
+    }
+    // Python would not call a text, nor go on.
+    let chance = [b"0", &text("x")[..], b"NR", &encode].concat();
+    assert_eq!(finding(&chance), "");
+}
+
 fn zlib(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Default::default());

@@ -13,6 +13,8 @@ use crate::weights::pickle::{self, Host, NoHost, Node, NodeId};
 #[derive(Debug, Default)]
 pub(super) struct Arrays {
     pub raw: Vec<RawArray>,
+    /// Where the bytes of the first begin, padding and all.
+    pub begin: Option<u64>,
 }
 
 impl Host for Arrays {
@@ -47,6 +49,7 @@ impl Host for Arrays {
             wrapper.map_err(|error| format!("a NumpyArrayWrapper is damaged: {error}"))?;
         let (raw, end) = wrapper.data(blob, position)?;
         self.raw.push(raw);
+        self.begin.get_or_insert(position);
         Ok(Some((self.raw.len() - 1, end)))
     }
 }
