@@ -614,6 +614,33 @@ fn ways_to_hide() -> Vec<Case> {
     ]
 }
 
+/// numpy would take the other bytes from behind it.
+fn array_of_nine_in_a_byte() -> Asm {
+    asm()
+        .here("unsound_object", "")
+        .raw(&[0x80, 2])
+        .global("numpy.core.multiarray", "_reconstruct")
+        .global("numpy", "ndarray")
+        .int(0)
+        .raw(TUPLE1)
+        .octets(b"b")
+        .raw(TUPLE3)
+        .raw(REDUCE)
+        .raw(MARK)
+        .int(1)
+        .int(9)
+        .raw(TUPLE1)
+        .global("numpy", "dtype")
+        .text("u1")
+        .raw(TUPLE1)
+        .raw(REDUCE)
+        .raw(FALSE)
+        .octets(b"x")
+        .raw(TUPLE)
+        .raw(BUILD)
+        .stop()
+}
+
 fn misuses_of_the_known() -> Vec<Case> {
     let dtype = |asm: Asm, code: &str| {
         asm.global("numpy", "dtype")
@@ -772,6 +799,50 @@ fn misuses_of_the_known() -> Vec<Case> {
             .raw(BUILD)
             .stop()
             .torch("dtype_that_leaves_memory_as_it_is"),
+        dtype(proto(2), "i2")
+            .raw(REDUCE)
+            .put(1)
+            .raw(POP)
+            .global("numpy.core.multiarray", "scalar")
+            .get(1)
+            .octets(b"\x01\0")
+            .misused("numpy.dtype")
+            .raw(TUPLE2)
+            .raw(REDUCE)
+            .raw(POP)
+            .get(1)
+            .raw(MARK)
+            .int(3)
+            .text(">")
+            .raw(NONE)
+            .raw(NONE)
+            .raw(NONE)
+            .int(-1)
+            .int(-1)
+            .int(0)
+            .raw(TUPLE)
+            .raw(BUILD)
+            .stop()
+            .estimator("dtype_used_before_its_state"),
+        proto(2)
+            .raw(EMPTY_LIST)
+            .global("numpy.core.multiarray", "_reconstruct")
+            .global("numpy", "ndarray")
+            .int(0)
+            .raw(TUPLE1)
+            .octets(b"b")
+            .raw(TUPLE3)
+            .raw(REDUCE)
+            .misused("numpy.core.multiarray._reconstruct")
+            .raw(APPEND)
+            .stop()
+            .torch("array_used_before_its_state"),
+        array_of_nine_in_a_byte().torch("array_larger_than_its_bytes"),
+        array_of_nine_in_a_byte().hidden("hidden_array_larger_than_its_bytes"),
+        proto(3)
+            .nested(array_of_nine_in_a_byte(), Asm::octets)
+            .stop()
+            .estimator("array_larger_than_its_bytes_in_a_byte_string"),
         dtype(proto(2), "S4294967300")
             .misused("numpy.dtype")
             .raw(REDUCE)
@@ -795,6 +866,7 @@ fn misuses_of_the_known() -> Vec<Case> {
             .text("a")
             .get(1)
             .int(4)
+            .misused("numpy.dtype")
             .raw(TUPLE2)
             .raw(SETITEM)
             .int(8)
