@@ -96,3 +96,24 @@ fn is_computed(node: &Node) -> bool {
 fn is_looked_for(attribute: &str) -> bool {
     attribute.len() > 4 && attribute.starts_with("__") && attribute.ends_with("__")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::pickle::{self, NoHost};
+
+    /// Any number of tuples may hold the same mapping.
+    #[test]
+    fn a_mapping_is_judged_once() {
+        let stream = b"}X\x01\0\0\0aNsq\x010h\x01N\x860h\x01N\x860h\x01N\x86.";
+        let pickle = pickle::read(&stream.to_vec().into(), 0, &mut NoHost).unwrap();
+        let mut states = States::new(Kind::Torch, &pickle);
+        for (id, node) in pickle.nodes.iter().enumerate() {
+            if matches!(node, Node::Tuple(_)) {
+                assert_eq!(states.fault(NodeId(id as u32)), None);
+            }
+        }
+        // The dict, and None.
+        assert_eq!(states.known.len(), 2);
+    }
+}

@@ -290,3 +290,19 @@ fn only_a_dtype_of_its_own_takes_a_state() {
         assert_eq!(graph.checked().is_ok(), good, "{args:?}");
     }
 }
+
+/// Ten thousand arrays of one text would be decoded ten thousand times.
+#[test]
+fn arrays_have_bytes_of_their_own() {
+    let text = "a".repeat(1 << 16);
+    for (arrays, good) in [(100, true), (300, false)] {
+        let mut graph = Graph::default();
+        let (text, codec) = (graph.text(&text), graph.text("latin1"));
+        let data = graph.call("_codecs", "encode", &[text, codec], &[]);
+        let dtype = graph.dtype("u1", "|", -1, 0);
+        for _ in 0..arrays {
+            graph.array(&[1 << 16], dtype, data);
+        }
+        assert_eq!(graph.checked().is_ok(), good, "{arrays}");
+    }
+}
