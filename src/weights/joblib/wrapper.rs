@@ -5,7 +5,7 @@
 
 use crate::blob::Blob;
 use crate::weights::numpy::{
-    Dtype, Kind, Mismatch, Nodes, RawArray, array, bytes_of, mismatch, shape,
+    Dtype, Kind, Mismatch, Nodes, RawArray, array, bytes_of, is_fortran, mismatch, shape,
 };
 use crate::weights::pickle::{self, Host, NoHost, Node, NodeId};
 
@@ -103,11 +103,7 @@ impl Wrapper {
         {
             return Err(nodes.unlike("a shape of plain integers", dims));
         }
-        let fortran = match nodes.node(order) {
-            Node::Str(order) if **order == *"C" => false,
-            Node::Str(order) if **order == *"F" => true,
-            _ => return Err(nodes.unlike("the order 'C' or 'F'", order)),
-        };
+        let fortran = is_fortran(nodes, order)?;
         let mmap = need("allow_mmap")?;
         if !matches!(nodes.node(mmap), Node::Bool(_)) {
             return Err(nodes.unlike("True or False for `allow_mmap`", mmap));

@@ -150,7 +150,7 @@ fn reconstructed<'a>(
             .tuple(shape)
             .is_some_and(|shape| matches!(shape, [zero] if nodes.int(*zero).ok() == Some(0)))
         && (nodes.bytes(code).is_ok_and(|code| *code == *b"b")
-            || nodes.text(code).is_ok_and(|t| t == "b"));
+            || matches!(nodes.node(code), Node::Str(code) if **code == *"b"));
     if !is_plain {
         return Err(found());
     }
@@ -210,11 +210,11 @@ fn from_buffer<'a>(nodes: Nodes<'a>, args: NodeId) -> Result<Array<'a>, Mismatch
     })
 }
 
-/// `'C'` or `'F'`.
+/// `'C'` or `'F'`, in Python's own text: one of numpy's may be any number of zeros longer.
 pub(super) fn is_fortran(nodes: Nodes, order: NodeId) -> Result<bool, Mismatch> {
-    match nodes.text(order).as_deref() {
-        Ok("C") => Ok(false),
-        Ok("F") => Ok(true),
+    match nodes.node(order) {
+        Node::Str(order) if **order == *"C" => Ok(false),
+        Node::Str(order) if **order == *"F" => Ok(true),
         _ => Err(nodes.unlike("the order 'C' or 'F'", order)),
     }
 }
