@@ -159,6 +159,10 @@ impl Dtype {
             return Err(nodes.unlike(EXPECTED, version));
         }
         self.big_endian = match plain_text(nodes, order)? {
+            // numpy would turn its own pointers around.
+            ">" if self.kind == Kind::Object => {
+                return Err(nodes.unlike("the byte order '|' of objects", order));
+            }
             ">" => true,
             "<" | "|" | "=" => false,
             _ => return Err(nodes.unlike("the byte order '<', '>' or '|'", order)),

@@ -301,7 +301,7 @@ struct Texts {
 
 impl Texts {
     /// What the decoding of texts that were decoded before may come to, in bytes.
-    const AGAIN: u64 = 16 << 20;
+    const AGAIN: u64 = 4 << 20;
 
     /// Counts the text that an array or a scalar has its bytes from.
     fn charge(&mut self, nodes: Nodes, id: NodeId) -> Result<(), Mismatch> {
