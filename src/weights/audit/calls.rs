@@ -27,9 +27,18 @@ pub(super) fn faults(kind: Kind, pickle: &Pickle, faults: &mut Faults) {
         }
     }
     for odd in &pickle.oddities {
-        let fault = Fault::Changed {
-            opcode: odd.opcode,
-            found: pickle.node(odd.target).what(),
+        let fault = match pickle.node(odd.target) {
+            Node::Object { callable, .. } if odd.is_early => Fault::Misused {
+                global: match pickle.global(*callable) {
+                    Some(global) => global.clone(),
+                    None => continue,
+                },
+                expected: "given its state before anything takes it",
+            },
+            target => Fault::Changed {
+                opcode: odd.opcode,
+                found: target.what(),
+            },
         };
         faults.add(odd.offset, fault);
     }

@@ -3,10 +3,21 @@
 
 use crate::weights::pickle::{Node, NodeId, Pickle};
 
-/// Flags of a dtype (`ndarraytypes.h`): its elements are references (`NPY_ITEM_REFCOUNT`), pickled as a list
-/// (`NPY_LIST_PICKLE`), and are pointers (`NPY_ITEM_IS_POINTER`). A record with such fields has the first two.
-const OBJECT_FLAGS: i64 = 0b111;
-const RECORD_FLAGS: i64 = 0b011;
+/// All flags of a dtype of objects, and those that a record has from such fields (`NPY_OBJECT_DTYPE_FLAGS` and
+/// `NPY_FROM_FIELDS` in `ndarraytypes.h`). One of them, `NPY_NEEDS_INIT`, has memory cleared before it is filled:
+/// without it numpy drops references to whatever lay there.
+const OBJECT_FLAGS: i64 = 0x3f;
+const RECORD_FLAGS: i64 = 0x1b;
+
+/// What those without objects may say: memory is cleared before it is filled, which texts have, and Python's lock is
+/// held meanwhile, which records have (`NPY_NEEDS_INIT`, `NPY_NEEDS_PYAPI`).
+const HARMLESS: i64 = 0x18;
+
+/// What a record may say besides: its fields lie as in C (`NPY_ALIGNED_STRUCT`).
+const ALIGNED: i64 = 0x80;
+
+/// numpy kept the size of an element in a C `int` until its version 2, and cuts a larger one short.
+const LARGEST: u64 = i32::MAX as u64;
 
 /// How `numpy.dtype` is used where numpy pickles one, if this is not that.
 pub(super) fn misuse(pickle: &Pickle, args: &[NodeId], state: &[NodeId]) -> Option<&'static str> {
@@ -22,10 +33,17 @@ pub(super) fn misuse(pickle: &Pickle, args: &[NodeId], state: &[NodeId]) -> Opti
     let Some(element) = Element::of(code) else {
         return Some("with a text such as \"f8\" as its first argument");
     };
+    let flag = |arg: &NodeId, wanted: bool| match pickle.node(*arg) {
+        Node::Bool(flag) => *flag == wanted,
+        Node::Int(flag) => *flag == i64::from(wanted),
+        _ => false,
+    };
+    // Called otherwise, it may be numpy's own object, which all share: it does not take a state
+    // (`arraydescr_setstate`), so that one in the file would say what is not so.
+    let is_own = matches!(args, [_, align, copy] if flag(align, false) && flag(copy, true));
     match *state {
-        [] if element.letter != b'V' => None,
-        // Bytes without fields.
         [] => None,
+        [_] if !is_own => Some("with (code, False, True) as its arguments where it has a state"),
         [state] => element.state_misuse(pickle, state),
         _ => Some("with its state set once"),
     }
@@ -48,10 +66,8 @@ impl Element {
             [] => 0,
             _ => std::str::from_utf8(digits).ok()?.parse().ok()?,
         };
-        digits
-            .iter()
-            .all(u8::is_ascii_digit)
-            .then_some(Self { letter, count })
+        let element = Self { letter, count };
+        (digits.iter().all(u8::is_ascii_digit) && element.bytes() <= LARGEST).then_some(element)
     }
 
     fn bytes(&self) -> u64 {
@@ -87,7 +103,11 @@ impl Element {
             },
             _ => return Some("with fields in records only"),
         };
-        let flags = pickle.int(parts[7]).map(|flags| flags & OBJECT_FLAGS);
+        let mut ignored = if wanted == 0 { HARMLESS } else { 0 };
+        if matches!(pickle.node(parts[4]), Node::Dict(_)) {
+            ignored |= ALIGNED;
+        }
+        let flags = pickle.int(parts[7]).map(|flags| flags & !ignored);
         (flags != Some(wanted)).then_some("with flags that say whether its elements hold objects")
     }
 

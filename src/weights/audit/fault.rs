@@ -166,6 +166,12 @@ impl Faults {
         }
     }
 
+    /// Whether there is one that nothing lifts.
+    pub fn are_final(&self) -> bool {
+        let mut all = self.list.iter();
+        all.any(|(_, fault)| !matches!(fault, Fault::Unknown { .. }))
+    }
+
     /// In the order of the stream.
     pub fn sorted(mut self) -> Vec<(u64, Fault)> {
         self.list.sort_by_key(|(offset, _)| *offset);

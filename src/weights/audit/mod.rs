@@ -20,6 +20,7 @@ pub use nested::is_begun;
 
 use self::fault::Faults;
 use self::nested::Candidate;
+use super::numpy::{self, Nodes};
 use super::pickle::{self, GlobalName, GlobalUse, NoHost, Pickle, PickleError, PickleErrorKind};
 use crate::blob::Blob;
 
@@ -63,9 +64,19 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Judges an interpreted pickle, and the pickles in its byte strings.
+    /// Judges an interpreted pickle, and the pickles in its byte strings. Whether numpy's objects hold together is left
+    /// to the reader of estimators, who knows the raw arrays in the stream.
     pub fn pickle(&mut self, kind: Kind, member: Option<&str>, pickle: &Pickle) {
-        let mut pending = self.one(kind, member, &[], pickle);
+        self.judged(kind, member, pickle, kind == Kind::Torch);
+    }
+
+    /// Judges a pickle without raw arrays, numpy's objects and all.
+    pub fn whole(&mut self, kind: Kind, member: Option<&str>, pickle: &Pickle) {
+        self.judged(kind, member, pickle, true);
+    }
+
+    fn judged(&mut self, kind: Kind, member: Option<&str>, pickle: &Pickle, is_whole: bool) {
+        let mut pending = self.one(kind, member, &[], pickle, is_whole);
         while let Some((within, candidate)) = pending.pop() {
             if within.len() > nested::DEPTH {
                 let fault = Fault::Endless {
@@ -75,7 +86,7 @@ impl Audit {
                 continue;
             }
             match candidate.read() {
-                Some(Ok(pickle)) => pending.extend(self.one(kind, member, &within, &pickle)),
+                Some(Ok(pickle)) => pending.extend(self.one(kind, member, &within, &pickle, true)),
                 Some(Err(error)) => self.broken_within(kind, member, &within, &error),
                 None => {}
             }
@@ -113,7 +124,7 @@ impl Audit {
             match pickle::read(blob, start, &mut NoHost) {
                 Ok(pickle) => {
                     start = pickle.end;
-                    self.pickle(kind, member, &pickle);
+                    self.whole(kind, member, &pickle);
                 }
                 Err(PickleError {
                     kind: PickleErrorKind::Io(error),
@@ -151,10 +162,19 @@ impl Audit {
         member: Option<&str>,
         within: &[u64],
         pickle: &Pickle,
+        is_whole: bool,
     ) -> Vec<(Vec<u64>, Candidate)> {
         let mut faults = Faults::default();
         self.globals_of(kind, &pickle.globals, &mut faults);
         calls::faults(kind, pickle, &mut faults);
+        // What is refused for good needs no second reason.
+        if is_whole
+            && !faults.are_final()
+            && let Err(error) = numpy::check(Nodes::new(&pickle.nodes, &[]))
+        {
+            let error = error.to_string();
+            faults.add(pickle.start, Fault::Unsound { error });
+        }
         self.find_all(member, within, faults);
         let candidates = nested::candidates(pickle);
         candidates

@@ -92,13 +92,14 @@ pub(super) fn after_npy_header(blob: &Blob) -> io::Result<u64> {
     Ok(size.min(blob.size()))
 }
 
-/// Whether a program that unpickles this would have got as far as an import before it stops.
+/// Whether a program that unpickles this would have got as far as an import before it stops. An empty name is no
+/// hindrance: the module is imported before the name is looked up in it (CPython's `find_class`).
 pub fn is_begun(error: &PickleError) -> bool {
     !error.kind.stops_python()
         || error
             .globals
             .iter()
-            .any(|used| !used.global.name.is_empty() && is_importable(&used.global.module))
+            .any(|used| is_importable(&used.global.module))
 }
 
 /// Whether Python could find a module of this name: text and tables that happen to begin with the letter of `GLOBAL`
@@ -133,5 +134,15 @@ mod tests {
         ] {
             assert!(!is_importable(module), "{module}");
         }
+    }
+
+    #[test]
+    fn a_module_is_imported_for_an_empty_name_too() {
+        let begun = |bytes: &[u8]| {
+            let error = pickle::read(&bytes.to_vec().into(), 0, &mut NoHost).unwrap_err();
+            is_begun(&error)
+        };
+        assert!(begun(b"\x80\x04\x8c\x04this\x8c\x00\x93\xff"));
+        assert!(!begun(b"\x80\x04\x8c\x00\x8c\x00\x93\xff"));
     }
 }

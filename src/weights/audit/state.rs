@@ -15,6 +15,7 @@ use crate::weights::pickle::{Node, NodeId, Pickle};
 pub(super) struct States<'a> {
     kind: Kind,
     pickle: &'a Pickle,
+    /// By mapping: any number of tuples may share one.
     known: HashMap<NodeId, Option<Fault>>,
 }
 
@@ -29,22 +30,22 @@ impl<'a> States<'a> {
 
     /// What is wrong with this state.
     pub fn fault(&mut self, state: NodeId) -> Option<Fault> {
-        if let Some(fault) = self.known.get(&state) {
-            return fault.clone();
-        }
-        let fault = match self.pickle.node(state) {
+        match self.pickle.node(state) {
             Node::Tuple(parts) if parts.len() == 2 => {
                 let mut parts = parts.iter();
-                parts.find_map(|&part| self.planted(part))
+                parts.find_map(|&part| self.mapping(part))
             }
-            Node::Object { .. }
-            | Node::Global(_)
-            | Node::Persistent(_)
-            | Node::Raw(_)
-            | Node::Extension(_) => Some(Fault::ComputedState),
-            _ => self.planted(state),
-        };
-        self.known.insert(state, fault.clone());
+            node if is_computed(node) => Some(Fault::ComputedState),
+            _ => self.mapping(state),
+        }
+    }
+
+    fn mapping(&mut self, mapping: NodeId) -> Option<Fault> {
+        if let Some(fault) = self.known.get(&mapping) {
+            return fault.clone();
+        }
+        let fault = self.planted(mapping);
+        self.known.insert(mapping, fault.clone());
         fault
     }
 
@@ -69,12 +70,50 @@ impl<'a> States<'a> {
             }
             _ => return None,
         };
+        // A scalar of numpy's may be equal to such a name, and is one then.
+        let mut keys = entries.iter().map(|(key, _)| self.pickle.node(*key));
+        if keys.any(is_computed) {
+            return Some(Fault::ComputedState);
+        }
         let mut keys = entries.iter().filter_map(|(key, _)| self.pickle.str(*key));
         let attribute = keys.find(|key| is_looked_for(key))?.into();
         Some(Fault::Planted { attribute })
     }
 }
 
+/// Whether it takes a run to know what the value is.
+fn is_computed(node: &Node) -> bool {
+    matches!(
+        node,
+        Node::Object { .. }
+            | Node::Global(_)
+            | Node::Persistent(_)
+            | Node::Raw(_)
+            | Node::Extension(_)
+    )
+}
+
 fn is_looked_for(attribute: &str) -> bool {
     attribute.len() > 4 && attribute.starts_with("__") && attribute.ends_with("__")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::pickle::{self, NoHost};
+
+    /// Any number of tuples may hold the same mapping.
+    #[test]
+    fn a_mapping_is_judged_once() {
+        let stream = b"}X\x01\0\0\0aNsq\x010h\x01N\x860h\x01N\x860h\x01N\x86.";
+        let pickle = pickle::read(&stream.to_vec().into(), 0, &mut NoHost).unwrap();
+        let mut states = States::new(Kind::Torch, &pickle);
+        for (id, node) in pickle.nodes.iter().enumerate() {
+            if matches!(node, Node::Tuple(_)) {
+                assert_eq!(states.fault(NodeId(id as u32)), None);
+            }
+        }
+        // The dict, and None.
+        assert_eq!(states.known.len(), 2);
+    }
 }

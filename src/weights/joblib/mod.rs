@@ -12,7 +12,7 @@ use std::path::Path;
 use super::WeightsError;
 use super::audit::{self, Audit, Fault, Kind, Verdict, judge};
 use super::numpy::{self, Nodes, RawArray};
-use super::pickle::{self, GlobalUse, NoHost, Pickle, PickleError};
+use super::pickle::{self, GlobalUse, NoHost, Node, Pickle, PickleError};
 use super::sklearn;
 use crate::blob::Blob;
 use crate::progress::Progress;
@@ -101,16 +101,15 @@ fn uncompressed(stream: &Blob, audit: &mut Audit) -> Result<Option<Content>, Wei
             return Ok(None);
         }
     };
-    let arrays = host.raw;
+    let (arrays, begin) = (host.raw, host.begin);
     audit.pickle(Kind::Estimator, None, &pickle);
     for array in &arrays {
         if let RawArray::Pickled(inner) = array {
             audit.pickle(Kind::Estimator, None, inner);
         }
     }
-    if let Some(first) = arrays.first() {
-        let named = plain_names(stream, &pickle, first);
-        audit.named(Kind::Estimator, None, &named);
+    if let (Some(first), Some(begin)) = (arrays.first(), begin) {
+        plain(stream, &pickle, first, begin, audit)?;
     }
     if pickle.end != stream.size() {
         let rest = stream.slice(pickle.end..stream.size());
@@ -128,15 +127,76 @@ fn uncompressed(stream: &Blob, audit: &mut Audit) -> Result<Option<Content>, Wei
     Ok(Some(Content { pickle, arrays }))
 }
 
-/// What `pickle.load` would name besides. It knows nothing of raw arrays, and takes their bytes for opcodes. In what
-/// joblib writes they soon end its reading, though it may stumble over values that happen to be opcodes before; only
-/// names are harm. A pickle in place of the first array has the memo of the one around it then, so that its own
-/// references go astray; of the names that come of it, only the dangerous ones count.
-fn plain_names(stream: &Blob, known: &Pickle, first: &RawArray) -> Vec<GlobalUse> {
-    let mut names = match pickle::read(stream, known.start, &mut NoHost) {
-        Ok(plain) => plain.globals,
-        Err(error) => error.globals,
+/// Judges what `pickle.load` would do besides, with which some programs try again. It knows nothing of raw arrays, and
+/// takes their bytes for opcodes. In what joblib writes they soon end its reading, though it may stumble over values that
+/// happen to be opcodes before. A pickle in place of the first array has the memo of the one around it then, so that its
+/// own references go astray; of the names that come of it, only the dangerous ones count.
+fn plain(
+    stream: &Blob,
+    known: &Pickle,
+    first: &RawArray,
+    begin: u64,
+    audit: &mut Audit,
+) -> Result<(), WeightsError> {
+    let (mut names, plain) = match pickle::read(stream, known.start, &mut NoHost) {
+        Ok(plain) => (plain.globals.clone(), plain),
+        Err(PickleError {
+            kind: pickle::PickleErrorKind::Io(error),
+            ..
+        }) => return Err(error.into()),
+        Err(error) => {
+            // A name from the result of a call is one that cannot be known. The wrapper itself, which the first
+            // byte finds on the stack, is no text, nor is what an array's own pickle finds astray.
+            let is_computed = matches!(error.kind, pickle::PickleErrorKind::ComputedGlobal { .. });
+            let is_chance =
+                is_computed && (error.offset == begin || matches!(first, RawArray::Pickled(_)));
+            if !error.kind.stops_python() && !is_chance {
+                let error = format!("{PLAIN}: {error}");
+                audit.fault(None, begin, Fault::Unread { error });
+                return Ok(());
+            }
+            let until = error.offset;
+            match read_until(stream, known.start, until)? {
+                Ok(plain) => (error.globals, plain),
+                Err(error) => {
+                    let error = format!("{PLAIN}: {error}");
+                    audit.fault(None, begin, Fault::Unread { error });
+                    return Ok(());
+                }
+            }
+        }
     };
+    // What goes astray in an array's own pickle names what no module has.
+    let astray = match first {
+        RawArray::Numbers { .. } => None,
+        RawArray::Pickled(_) => names.iter().find(|used| {
+            used.offset >= begin && judge(Kind::Estimator, &used.global) == Verdict::Unknown
+        }),
+    };
+    let astray = astray.map(|used| used.offset);
+    let plain = match stop(&plain, begin).into_iter().chain(astray).min() {
+        None => Ok(plain),
+        Some(until) => read_until(stream, known.start, until)?,
+    };
+    match plain {
+        Ok(plain) => {
+            let mut trial = Audit::default();
+            trial.whole(Kind::Estimator, None, &plain);
+            for finding in trial.findings {
+                let is_name = matches!(
+                    finding.fault,
+                    Fault::Unknown { .. } | Fault::Dangerous { .. }
+                );
+                if !is_name && !audit.findings.contains(&finding) {
+                    audit.findings.push(finding);
+                }
+            }
+        }
+        Err(error) => {
+            let error = format!("{PLAIN}: {error}");
+            audit.fault(None, begin, Fault::Unread { error });
+        }
+    }
     let is_dangerous = |used: &GlobalUse| {
         let verdict = judge(Kind::Estimator, &used.global);
         matches!(verdict, Verdict::Dangerous(_))
@@ -146,7 +206,50 @@ fn plain_names(stream: &Blob, known: &Pickle, first: &RawArray) -> Vec<GlobalUse
         RawArray::Numbers { .. } => {}
         RawArray::Pickled(_) => names.retain(is_dangerous),
     }
-    names
+    audit.named(Kind::Estimator, None, &names);
+    Ok(())
+}
+
+const PLAIN: &str = "`pickle.load` takes the bytes of an array in it for opcodes";
+
+/// Reads the opcodes before `until`, as if the pickle ended there.
+fn read_until(
+    stream: &Blob,
+    start: u64,
+    until: u64,
+) -> Result<Result<Pickle, PickleError>, WeightsError> {
+    const LIMIT: u64 = 1 << 30;
+    let opcodes = stream.slice(start..until);
+    let opcodes = opcodes.unwrap_or_else(|| Vec::new().into());
+    // None, which leaves the stack as it was, and STOP.
+    let bytes = [&*opcodes.read(LIMIT)?, b"N."].concat();
+    Ok(pickle::read(&bytes.into(), 0, &mut NoHost))
+}
+
+/// Where Python stops, though the machine does not, since it takes no account of types: at the first call of a plain
+/// value, or change of one, at or after `begin`.
+fn stop(plain: &Pickle, begin: u64) -> Option<u64> {
+    let is_plain = |id: &pickle::NodeId| {
+        matches!(
+            plain.node(*id),
+            Node::None
+                | Node::Bool(_)
+                | Node::Int(_)
+                | Node::BigInt(_)
+                | Node::Float(_)
+                | Node::Str(_)
+                | Node::Bytes(_)
+                | Node::Tuple(_)
+        )
+    };
+    let calls = plain.nodes.iter().zip(&plain.made_at);
+    let calls = calls.filter_map(|(node, &offset)| match node {
+        Node::Object { callable, .. } if is_plain(callable) => Some(offset),
+        _ => None,
+    });
+    let odd = plain.oddities.iter();
+    let changes = odd.filter_map(|odd| is_plain(&odd.target).then_some(odd.offset));
+    calls.chain(changes).filter(|offset| *offset >= begin).min()
 }
 
 /// Checks all arrays and trees, reachable or not.

@@ -57,6 +57,14 @@ fn dtype(code: &str, order: &str, flags: u8) -> Vec<u8> {
     .concat()
 }
 
+/// A scalar of numpy's.
+fn scalar(code: &str, bytes: &[u8]) -> Vec<u8> {
+    let octets = [b"C", &[bytes.len() as u8][..], bytes].concat();
+    let bare = [b"cnumpy\ndtype\n", &text(code)[..], b"\x85R"].concat();
+    let callable = &b"cnumpy.core.multiarray\nscalar\n"[..];
+    [callable, &bare, &octets, b"\x86R"].concat()
+}
+
 /// One attribute of a wrapper: its name, and the opcodes that make its value.
 type Attribute = (&'static str, Vec<u8>);
 
@@ -132,6 +140,13 @@ fn a_wrapper_is_as_joblib_writes_it() {
         ),
         (with(1, b"K\x05\x85"), "past the end of the file"),
         (with(1, b"J\xff\xff\xff\xff\x85"), "a shape"),
+        (
+            with(1, &[&scalar("i2", b"\x02\0"), &b"\x85"[..]].concat()),
+            "a shape of plain integers",
+        ),
+        (with(2, &scalar("S1", b"C")), "the order 'C' or 'F'"),
+        (with(4, &scalar("b1", b"\0")), "True or False"),
+        (with(3, &dtype("S4294967300", "|", 0)), "a dtype's code"),
         (with(2, &text("K")), "the order 'C' or 'F', found 'K'"),
         (with(3, &dtype("O8", "|", 0)), "flags"),
         (with(3, &dtype("f8", "<", 63)), "flags"),
@@ -215,6 +230,49 @@ fn a_raw_array_is_audited_as_opcodes_too() {
         let audit = audit_of(&[*opcode; 16]);
         assert!(audit.findings.is_empty(), "{opcode:#04x} {audit:?}");
     }
+}
+
+/// Known names do harm too, called as no pickler does or with a dtype that is another by then.
+#[test]
+fn calls_in_a_raw_array_are_audited() {
+    let finding = |raw: &[u8]| {
+        let mut all = attributes();
+        all[1].1 = [&b"J"[..], &(raw.len() as i32).to_le_bytes(), b"\x85"].concat();
+        all[3].1 = dtype("u1", "|", 0);
+        let (_, audit) = opened(&stream(&all, raw)).unwrap();
+        let findings = audit.findings.iter().map(ToString::to_string);
+        findings.collect::<Vec<_>>().join("\n")
+    };
+    let encode = [
+        b"0c_codecs\nencode\n",
+        &text("x")[..],
+        &text("rot13"),
+        b"\x86R",
+    ]
+    .concat();
+    let array = |dims: u8| {
+        let array = b"0cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85C\x01b\x87R";
+        let state = [
+            b"(K\x01K",
+            &[dims][..],
+            b"\x85",
+            &dtype("u1", "|", 0),
+            b"\x89C\x01xtb",
+        ];
+        [&array[..], &state.concat()].concat()
+    };
+    // Whether the reading comes to its end, or breaks off afterwards.
+    for end in [b".", b"\xff"] {
+        let found = finding(&[&encode[..], end].concat());
+        assert!(found.contains("`_codecs.encode`"), "{found}");
+        let found = finding(&[&array(9)[..], end].concat());
+        assert!(found.contains("does not hold together"), "{found}");
+        let found = finding(&[&array(1)[..], end].concat());
+        assert_eq!(found, "");
+    }
+    // Python would not call a text, nor go on.
+    let chance = [b"0", &text("x")[..], b"NR", &encode].concat();
+    assert_eq!(finding(&chance), "");
 }
 
 fn zlib(bytes: &[u8]) -> Vec<u8> {

@@ -13,6 +13,8 @@ use crate::weights::pickle::{self, Host, NoHost, Node, NodeId};
 #[derive(Debug, Default)]
 pub(super) struct Arrays {
     pub raw: Vec<RawArray>,
+    /// Where the bytes of the first begin, padding and all.
+    pub begin: Option<u64>,
 }
 
 impl Host for Arrays {
@@ -47,6 +49,7 @@ impl Host for Arrays {
             wrapper.map_err(|error| format!("a NumpyArrayWrapper is damaged: {error}"))?;
         let (raw, end) = wrapper.data(blob, position)?;
         self.raw.push(raw);
+        self.begin.get_or_insert(position);
         Ok(Some((self.raw.len() - 1, end)))
     }
 }
@@ -55,7 +58,8 @@ impl Host for Arrays {
 /// no opcode of a pickle is as small, so that nothing that reads on as a plain pickle gets past a padding's length.
 const ALIGNMENT: u8 = 16;
 
-/// What a wrapper says.
+/// What a wrapper says, in Python's own values only: where the next opcode lies hangs on it, and a scalar of numpy's is
+/// what its dtype was when the scalar was made, not what the graph shows in the end.
 struct Wrapper {
     dtype: Dtype,
     shape: Vec<u64>,
@@ -91,6 +95,19 @@ impl Wrapper {
         if !is_plain {
             return Err(nodes.unlike("numpy.ndarray as its class", subclass));
         }
+        let (dims, order) = (need("shape")?, need("order")?);
+        let is_plain = |id: &NodeId| matches!(nodes.node(*id), Node::Int(_));
+        if !nodes
+            .tuple(dims)
+            .is_some_and(|dims| dims.iter().all(is_plain))
+        {
+            return Err(nodes.unlike("a shape of plain integers", dims));
+        }
+        let fortran = is_fortran(nodes, order)?;
+        let mmap = need("allow_mmap")?;
+        if !matches!(nodes.node(mmap), Node::Bool(_)) {
+            return Err(nodes.unlike("True or False for `allow_mmap`", mmap));
+        }
         let aligned = match alignment {
             None => false,
             Some(id) if nodes.is_none(id) => false,
@@ -101,8 +118,8 @@ impl Wrapper {
         };
         Ok(Self {
             dtype: Dtype::of(nodes, need("dtype")?)?,
-            shape: shape(nodes, need("shape")?)?,
-            fortran: is_fortran(nodes, need("order")?)?,
+            shape: shape(nodes, dims)?,
+            fortran,
             aligned,
         })
     }

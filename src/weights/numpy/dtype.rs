@@ -46,9 +46,20 @@ pub struct RecordField {
     pub offset: u64,
 }
 
-/// Flags of a dtype: its elements hold references, are pickled as a list, or are pointers
-/// (`NPY_ITEM_REFCOUNT`, `NPY_LIST_PICKLE`, `NPY_ITEM_IS_POINTER`).
-const REFERENCES: i64 = 0x07;
+/// The flags of a dtype of objects (`NPY_OBJECT_DTYPE_FLAGS` in numpy's `ndarraytypes.h`). One of them has memory
+/// cleared before it is filled: without it numpy would drop references to whatever lay there.
+const OBJECT_FLAGS: i64 = 0x3f;
+
+/// What any may say: memory is cleared before it is filled, which texts have, and Python's lock is held meanwhile,
+/// which records have (`NPY_NEEDS_INIT`, `NPY_NEEDS_PYAPI`).
+const HARMLESS: i64 = 0x18;
+
+/// What a record may say besides: its fields lie as in C (`NPY_ALIGNED_STRUCT`).
+const ALIGNED: i64 = 0x80;
+
+/// numpy kept the size of an element in a C `int` until its version 2, and cuts a larger one short: it would take
+/// fewer bytes of the file for the array than its code says.
+const LARGEST: u64 = i32::MAX as u64;
 
 /// More fields than anything of scikit-learn has.
 const FIELDS: usize = 64;
@@ -93,7 +104,9 @@ impl Dtype {
         };
         let plain = match rest {
             [align, copy] => !plain_flag(nodes, *align)? && plain_flag(nodes, *copy)?,
-            _ => rest.is_empty(),
+            // numpy's own object, which all share: it does not take a state (`arraydescr_setstate`), so that one in
+            // the file would say what is not so.
+            _ => rest.is_empty() && state.is_empty(),
         };
         if !plain {
             return Err(mismatch(
@@ -146,6 +159,10 @@ impl Dtype {
             return Err(nodes.unlike(EXPECTED, version));
         }
         self.big_endian = match plain_text(nodes, order)? {
+            // numpy would turn its own pointers around.
+            ">" if self.kind == Kind::Object => {
+                return Err(nodes.unlike("the byte order '|' of objects", order));
+            }
             ">" => true,
             "<" | "|" | "=" => false,
             _ => return Err(nodes.unlike("the byte order '<', '>' or '|'", order)),
@@ -154,19 +171,20 @@ impl Dtype {
             return Err(nodes.unlike("a dtype without subarrays", subarray));
         }
         self.check_size(plain_int(nodes, size)?)?;
-        let references = plain_int(nodes, flags)? & REFERENCES;
-        let wanted = if self.kind == Kind::Object {
-            REFERENCES
-        } else {
-            0
+        let flags = plain_int(nodes, flags)?;
+        let fits = match self.kind {
+            Kind::Object => flags == OBJECT_FLAGS,
+            // Of numbers only, see below.
+            Kind::Record(_) => flags & !(HARMLESS | ALIGNED) == 0,
+            _ => flags & !HARMLESS == 0,
         };
-        if references != wanted {
+        if !fits {
             return Err(mismatch(
                 format!(
                     "the flags of {} to say whether it holds pointers",
                     self.name()
                 ),
-                plain_int(nodes, flags)?,
+                flags,
             ));
         }
         if matches!(self.kind, Kind::Record(_)) && may_be_record {
@@ -263,7 +281,10 @@ fn from_code(code: &str) -> Result<Dtype, Mismatch> {
         ('V', _) => (Kind::Record(Vec::new()), number),
         _ => return Err(unknown()),
     };
-    Ok(Dtype::plain(kind, size))
+    match size <= LARGEST {
+        true => Ok(Dtype::plain(kind, size)),
+        false => Err(unknown()),
+    }
 }
 
 /// The fields of a record of `size` bytes, in the order of `names`.

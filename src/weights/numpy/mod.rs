@@ -14,6 +14,7 @@ pub use elements::{Column, Labels};
 pub use nodes::{Mismatch, Nodes, mismatch};
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::pickle::{Node, NodeId, Pickle};
 use crate::blob::Blob;
@@ -149,7 +150,7 @@ fn reconstructed<'a>(
             .tuple(shape)
             .is_some_and(|shape| matches!(shape, [zero] if nodes.int(*zero).ok() == Some(0)))
         && (nodes.bytes(code).is_ok_and(|code| *code == *b"b")
-            || nodes.text(code).is_ok_and(|t| t == "b"));
+            || matches!(nodes.node(code), Node::Str(code) if **code == *"b"));
     if !is_plain {
         return Err(found());
     }
@@ -209,11 +210,11 @@ fn from_buffer<'a>(nodes: Nodes<'a>, args: NodeId) -> Result<Array<'a>, Mismatch
     })
 }
 
-/// `'C'` or `'F'`.
+/// `'C'` or `'F'`, in Python's own text: one of numpy's may be any number of zeros longer.
 pub(super) fn is_fortran(nodes: Nodes, order: NodeId) -> Result<bool, Mismatch> {
-    match nodes.text(order).as_deref() {
-        Ok("C") => Ok(false),
-        Ok("F") => Ok(true),
+    match nodes.node(order) {
+        Node::Str(order) if **order == *"C" => Ok(false),
+        Node::Str(order) if **order == *"F" => Ok(true),
         _ => Err(nodes.unlike("the order 'C' or 'F'", order)),
     }
 }
@@ -271,7 +272,9 @@ impl<'a> Array<'a> {
 /// # Errors
 /// Fails with the first that does not.
 pub fn check(nodes: Nodes) -> Result<(), Mismatch> {
+    let mut texts = Texts::default();
     for id in nodes.ids() {
+        texts.charge(nodes, id)?;
         match nodes.node(id) {
             Node::Object { callable, .. } if nodes.is_global(*callable, "numpy", "dtype") => {
                 Dtype::of(nodes, id)?;
@@ -286,4 +289,63 @@ pub fn check(nodes: Nodes) -> Result<(), Mismatch> {
         }
     }
     Ok(())
+}
+
+/// How much text was decoded into the bytes of arrays and scalars. Each has its own where numpy writes them; any number
+/// that shared one would take time as the square of the file's size.
+#[derive(Default)]
+struct Texts {
+    seen: HashSet<NodeId>,
+    again: u64,
+}
+
+impl Texts {
+    /// What the decoding of texts that were decoded before may come to, in bytes.
+    const AGAIN: u64 = 4 << 20;
+
+    /// Counts the text that an array or a scalar has its bytes from.
+    fn charge(&mut self, nodes: Nodes, id: NodeId) -> Result<(), Mismatch> {
+        let Some(text) = text_of(nodes, id) else {
+            return Ok(());
+        };
+        if !self.seen.insert(text) {
+            let Node::Str(text) = nodes.node(text) else {
+                return Ok(());
+            };
+            self.again = self.again.saturating_add(text.len() as u64);
+        }
+        match self.again <= Self::AGAIN {
+            true => Ok(()),
+            false => Err(mismatch(
+                "arrays with bytes of their own",
+                format!("more than {} bytes that several share", Self::AGAIN),
+            )),
+        }
+    }
+}
+
+/// The text in `_codecs.encode(text, 'latin1')`, where that is an array's or a scalar's bytes.
+fn text_of(nodes: Nodes, id: NodeId) -> Option<NodeId> {
+    let Node::Object {
+        callable,
+        args,
+        state,
+        ..
+    } = nodes.node(id)
+    else {
+        return None;
+    };
+    let bytes = if is_scalar(nodes, *callable) {
+        *nodes.tuple(*args)?.get(1)?
+    } else if is_numpy(nodes, *callable, "numeric", "_frombuffer") {
+        *nodes.tuple(*args)?.first()?
+    } else if is_numpy(nodes, *callable, "multiarray", "_reconstruct") {
+        *nodes.tuple(*state.first()?)?.get(4)?
+    } else {
+        return None;
+    };
+    match nodes.node(bytes) {
+        Node::Object { args, .. } => nodes.tuple(*args)?.first().copied(),
+        _ => None,
+    }
 }

@@ -113,6 +113,9 @@ fn bytes_are_never_pointers() {
         ("O8", 63, true),
         ("O8", 0, false),
         ("O8", 63 - 2, false),
+        ("O8", 7, false),
+        ("O8", 63 + 128, false),
+        ("f8", 64, false),
         ("f8", 0, true),
         ("f8", 1, false),
         ("f8", 63, false),
@@ -122,6 +125,9 @@ fn bytes_are_never_pointers() {
         graph.dtype(code, order, -1, flags);
         assert_eq!(graph.checked().is_ok(), good, "{code} {flags}");
     }
+    let mut graph = Graph::default();
+    graph.dtype("O8", ">", -1, 63);
+    assert!(graph.checked().is_err());
     let mut graph = Graph::default();
     let dtype = graph.dtype("O8", "|", -1, 63);
     let data = graph.bytes(&[1; 8]);
@@ -177,6 +183,10 @@ fn codes_and_sizes_are_numpys() {
         ("", -1, false),
         ("U4611686018427387904", -1, false),
         ("U99999999999999999999", -1, false),
+        ("S2147483647", 2_147_483_647, true),
+        ("S2147483648", 2_147_483_648, false),
+        ("S4294967300", 4_294_967_300, false),
+        ("U1073741825", 4_294_967_300, false),
         ("V8", 8, false),
     ] {
         let mut graph = Graph::default();
@@ -260,4 +270,42 @@ fn labels_of_objects_are_of_one_kind() {
     assert_eq!(bools, Labels::Bools(vec![false, true]));
     let mixed = vec![Node::Int(0), Node::Str("b".into())];
     assert!(labels(&mut graph, mixed).is_err());
+}
+
+/// `numpy.dtype('i2')` is one object for the whole program, and takes no state.
+#[test]
+fn only_a_dtype_of_its_own_takes_a_state() {
+    for (flags, good) in [
+        (&[][..], false),
+        (&[false], false),
+        (&[false, true], true),
+        (&[false, false], false),
+        (&[true, true], false),
+    ] {
+        let mut graph = Graph::default();
+        let (code, order, none) = (graph.text("i2"), graph.text(">"), graph.add(Node::None));
+        let [version, size, alignment, zero] = graph.ints([3, -1, -1, 0]);
+        let state = [version, order, none, none, none, size, alignment, zero];
+        let state = graph.tuple(&state);
+        let flags = flags.iter().map(|flag| graph.add(Node::Bool(*flag)));
+        let args: Vec<_> = std::iter::once(code).chain(flags).collect();
+        graph.call("numpy", "dtype", &args, &[state]);
+        assert_eq!(graph.checked().is_ok(), good, "{args:?}");
+    }
+}
+
+/// Ten thousand arrays of one text would be decoded ten thousand times.
+#[test]
+fn arrays_have_bytes_of_their_own() {
+    let text = "a".repeat(1 << 16);
+    for (arrays, good) in [(50, true), (100, false)] {
+        let mut graph = Graph::default();
+        let (text, codec) = (graph.text(&text), graph.text("latin1"));
+        let data = graph.call("_codecs", "encode", &[text, codec], &[]);
+        let dtype = graph.dtype("u1", "|", -1, 0);
+        for _ in 0..arrays {
+            graph.array(&[1 << 16], dtype, data);
+        }
+        assert_eq!(graph.checked().is_ok(), good, "{arrays}");
+    }
 }

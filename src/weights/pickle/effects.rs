@@ -2,7 +2,7 @@
 
 use super::error::PickleErrorKind;
 use super::machine::{Host, Machine, Result};
-use super::node::{Node, NodeId, Oddity};
+use super::node::{GlobalName, Node, NodeId, Oddity};
 use super::opcode;
 
 /// More oddities than these say nothing new.
@@ -24,6 +24,7 @@ impl Machine<'_> {
             opcode::INST => {
                 let global = self.global()?;
                 let args = self.pop_mark()?;
+                self.take(&args);
                 (
                     self.made(Node::Global(global))?,
                     self.made(Node::Tuple(args))?,
@@ -37,10 +38,12 @@ impl Machine<'_> {
                         opcode: self.opcode,
                     });
                 }
+                self.take(&args);
                 let callable = args.remove(0);
                 (callable, self.made(Node::Tuple(args))?, None)
             }
         };
+        self.take(&[args]);
         self.make(Node::Object {
             callable,
             args,
@@ -59,6 +62,7 @@ impl Machine<'_> {
 
     pub fn build(&mut self, host: &mut dyn Host) -> Result<()> {
         let argument = self.pop()?;
+        self.take(&[argument]);
         let target = self.top()?;
         match &mut self.nodes[target.0 as usize] {
             Node::Object { state, .. } => state.push(argument),
@@ -99,6 +103,10 @@ impl Machine<'_> {
             _ => (Vec::new(), self.pop_pairs()?),
         };
         let target = self.top()?;
+        self.take(&values);
+        for &(key, value) in &pairs {
+            self.take(&[key, value]);
+        }
         match (code, &mut self.nodes[target.0 as usize]) {
             (opcode::APPEND | opcode::APPENDS, Node::List(items))
             | (opcode::ADDITEMS, Node::Set(items))
@@ -116,12 +124,59 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// Values become part of another, or arguments of a call. What would still take a state then is noted, whether or not
+    /// it comes: Python would meanwhile use another object than the graph shows.
+    pub fn take(&mut self, values: &[NodeId]) {
+        for &value in values {
+            if self.lacks_state(value) {
+                self.note(value, true);
+            }
+        }
+    }
+
+    /// Whether picklers set the state of such an object right after its making, and it has none yet: numpy's dtypes
+    /// (`arraydescr_reduce` in `descriptor.c`; with fewer arguments they are complete, and take no state), its arrays
+    /// (`array_reduce` in `methods.c`) and joblib's wrappers. Estimators may well be parts of their own state.
+    fn lacks_state(&self, value: NodeId) -> bool {
+        let Node::Object {
+            callable,
+            args,
+            state,
+            ..
+        } = self.node(value)
+        else {
+            return false;
+        };
+        let (Node::Global(callable), Node::Tuple(args)) = (self.node(*callable), self.node(*args))
+        else {
+            return false;
+        };
+        let is_wrapper = |class: &GlobalName| {
+            &*class.name == "NumpyArrayWrapper" && class.module.ends_with("joblib.numpy_pickle")
+        };
+        state.is_empty()
+            && match (&*callable.module, &*callable.name) {
+                ("numpy", "dtype") => args.len() == 3,
+                ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => true,
+                ("copyreg" | "copy_reg", "_reconstructor") => {
+                    let class = args.first().map(|class| self.node(*class));
+                    matches!(class, Some(Node::Global(class)) if is_wrapper(class))
+                }
+                _ => is_wrapper(callable),
+            }
+    }
+
     fn odd(&mut self, target: NodeId) {
+        self.note(target, false);
+    }
+
+    fn note(&mut self, target: NodeId, is_early: bool) {
         if self.oddities.len() < ODDITIES {
             self.oddities.push(Oddity {
                 offset: self.offset,
                 opcode: self.opcode,
                 target,
+                is_early,
             });
         }
     }

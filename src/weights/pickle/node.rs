@@ -96,14 +96,17 @@ pub struct GlobalUse {
 }
 
 /// An opcode that changes what it never changes in a stream that a pickler wrote: `BUILD` of a class, `SETITEMS` of
-/// a list. Python may well do it, to something that outlives the stream; the graph does not show it.
+/// a list. Python may well do it, to something that outlives the stream; the graph does not show it. Or one that takes
+/// an object before its state is there, which picklers set first: the graph shows what it is in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Oddity {
     /// The offset of the opcode in its stream, in bytes.
     pub offset: u64,
     pub opcode: &'static str,
-    /// What it changes.
+    /// What it changes, or takes.
     pub target: NodeId,
+    /// Whether it takes it, without a state.
+    pub is_early: bool,
 }
 
 /// One pickle, from its first opcode to `STOP`.

@@ -112,6 +112,15 @@ impl Machine<'_> {
             opcode::EMPTY_SET => Node::Set(Vec::new()),
             _ => Node::FrozenSet(self.pop_mark()?),
         };
+        match &node {
+            Node::Tuple(items) | Node::List(items) | Node::FrozenSet(items) => self.take(items),
+            Node::Dict(entries) => {
+                for &(key, value) in entries {
+                    self.take(&[key, value]);
+                }
+            }
+            _ => {}
+        }
         self.make(node)
     }
 }
