@@ -90,7 +90,7 @@ fn verify_lists_every_difference() {
 #[test]
 fn a_bundle_of_another_lock_is_refused() {
     let session = built();
-    session.write("other.pth", "changed");
+    session.write("other.pth", "another");
     session
         .bundle(&["build", "-o", "b.zip", "--no-auto-date"])
         .ends(0);

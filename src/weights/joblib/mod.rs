@@ -12,7 +12,7 @@ use std::path::Path;
 use super::WeightsError;
 use super::audit::{self, Audit, Fault, Kind, Verdict, judge};
 use super::numpy::{self, Nodes, RawArray};
-use super::pickle::{self, GlobalUse, NoHost, Node, Pickle, PickleError};
+use super::pickle::{self, GlobalUse, Node, Pickle, PickleError};
 use super::sklearn;
 use crate::blob::Blob;
 use crate::progress::Progress;
@@ -138,7 +138,7 @@ fn plain(
     begin: u64,
     audit: &mut Audit,
 ) -> Result<(), WeightsError> {
-    let (mut names, plain) = match pickle::read(stream, known.start, &mut NoHost) {
+    let (mut names, plain) = match pickle::read_alone(stream, known.start) {
         Ok(plain) => (plain.globals.clone(), plain),
         Err(PickleError {
             kind: pickle::PickleErrorKind::Io(error),
@@ -223,7 +223,7 @@ fn read_until(
     let opcodes = opcodes.unwrap_or_else(|| Vec::new().into());
     // None, which leaves the stack as it was, and STOP.
     let bytes = [&*opcodes.read(LIMIT)?, b"N."].concat();
-    Ok(pickle::read(&bytes.into(), 0, &mut NoHost))
+    Ok(pickle::read_alone(&bytes.into(), 0))
 }
 
 /// Where Python stops, though the machine does not, since it takes no account of types: at the first call of a plain

@@ -47,7 +47,21 @@ impl Host for NoHost {
 /// # Errors
 /// Fails where CPython would, and at the ceilings; see [`PickleErrorKind::stops_python`].
 pub fn read(blob: &Blob, start: u64, host: &mut dyn Host) -> Result<Pickle, PickleError> {
+    interpret(Machine::new(Cursor::new(blob, start)), start, host)
+}
+
+/// The same for a reader that reads this one pickle and nothing behind it: it does not matter there whether the last frame
+/// ends with `STOP`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_alone(blob: &Blob, start: u64) -> Result<Pickle, PickleError> {
     let mut machine = Machine::new(Cursor::new(blob, start));
+    machine.is_alone = true;
+    interpret(machine, start, &mut NoHost)
+}
+
+fn interpret(mut machine: Machine, start: u64, host: &mut dyn Host) -> Result<Pickle, PickleError> {
     match machine.run(host) {
         Ok(root) => Ok(Pickle {
             root,
@@ -92,6 +106,8 @@ pub(super) struct Machine<'a> {
     /// The first opcode at which readers go different ways because of a frame, and why. What one of them would name
     /// after it is still read, but whatever comes of that, this is the error.
     misframed: Option<(u64, PickleErrorKind)>,
+    /// Whether nothing is read behind this pickle.
+    is_alone: bool,
 }
 
 /// The nodes of values that cannot be told apart, and so are made once.
@@ -119,6 +135,7 @@ impl<'a> Machine<'a> {
             protocol: 0,
             frame_end: 0,
             misframed: None,
+            is_alone: false,
         }
     }
 
@@ -141,7 +158,7 @@ impl<'a> Machine<'a> {
                 self.misframe("reaches beyond the end of its frame");
             }
             if let Some(root) = done? {
-                if self.cursor.position() < self.frame_end {
+                if self.cursor.position() < self.frame_end && !self.is_alone {
                     self.misframe("comes before the end of its frame");
                 }
                 return match self.misframed.take() {

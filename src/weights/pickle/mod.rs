@@ -17,5 +17,5 @@ mod values;
 mod tests;
 
 pub use error::{PickleError, PickleErrorKind};
-pub use machine::{Host, NoHost, read};
+pub use machine::{Host, NoHost, read, read_alone};
 pub use node::{GlobalName, GlobalUse, Node, NodeId, Oddity, Pickle};
