@@ -131,11 +131,13 @@ impl fmt::Display for Fault {
             ),
             Self::Unsound { error } => write!(
                 f,
-                "an object in it does not hold together, and compiled code would believe it: {error}"
+                "an object in it does not hold together, and compiled code would believe it: {}",
+                plain(error)
             ),
             Self::Unread { error } => write!(
                 f,
-                "it is a pickle, but cannot be read to its end, and so not be audited to its end: {error}"
+                "it is a pickle, but cannot be read to its end, and so not be audited to its end: {}",
+                plain(error)
             ),
         }
     }
@@ -235,6 +237,22 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// An error that may quote the file: on one line, without control characters, and not longer than a few lines.
+fn plain(error: &str) -> String {
+    const LONGEST: usize = 400;
+    let mut shown = String::new();
+    for character in error.chars().take(LONGEST) {
+        match character.is_control() {
+            true => shown.extend(character.escape_debug()),
+            false => shown.push(character),
+        }
+    }
+    if error.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Without control characters, and not longer than a few lines.
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 200;
@@ -247,4 +265,27 @@ fn shortened(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_error_quotes_is_shown_and_not_obeyed() {
+        let error = format!("found '<\0\u{1b}[2J{}'", "x".repeat(1000));
+        for fault in [
+            Fault::Unsound {
+                error: error.clone(),
+            },
+            Fault::Unread { error },
+        ] {
+            let text = fault.to_string();
+            assert!(!text.chars().any(char::is_control), "{text}");
+            assert!(
+                text.contains("found '<\\0\\u{1b}[2Jx") && text.len() < 600,
+                "{text}"
+            );
+        }
+    }
 }
