@@ -22,6 +22,9 @@ pub fn catch_interrupts() {
     });
 }
 
+/// What takes less than this many bytes is over before a bar could be read.
+const SHOWN_FROM: u64 = 32 << 20;
+
 /// Draws one bar at a time, on a terminal only.
 pub struct Bars {
     printer: Printer,
@@ -47,7 +50,7 @@ impl Bars {
 
 impl Progress for Bars {
     fn begin(&self, what: &str, bytes: u64) {
-        if !self.visible {
+        if !self.visible || bytes < SHOWN_FROM {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
