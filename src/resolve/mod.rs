@@ -64,7 +64,7 @@ pub enum ResolveError {
     #[error("no file of a bundle can be named so: {0}")]
     Name(#[from] BadName),
     /// Weights that no bundle may hold.
-    #[error("{}", if problems.len() == 1 { "the weights have an error".to_owned() } else { format!("the weights have {} errors", problems.len()) })]
+    #[error("{}", if problems.len() == 1 { "the models have an error".to_owned() } else { format!("the models have {} errors", problems.len()) })]
     Weights { problems: Vec<Problem> },
     #[error("interrupted")]
     Interrupted,

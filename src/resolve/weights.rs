@@ -60,7 +60,7 @@ fn facts_of(
     let path = &model.weights.path;
     let error = |error| read_error(path, error);
     let blob = Blob::open(path).map_err(error)?;
-    let _phase = Phase::begin(progress, "Reading weights", blob.size());
+    let _phase = Phase::begin(progress, "Reading", blob.size());
     let facts = match Facts::derive(&blob, path, progress) {
         Err(WeightsError::Io(source)) if source.kind() != io::ErrorKind::UnexpectedEof => {
             return Err(error(source));
