@@ -17,9 +17,12 @@
 //! | [`packed`] | the small files that a build writes into the bundle: `config.yml`, metadata, tracker settings |
 //! | [`fit`] | whether weights are safe to load, and of the network that config and metadata declare |
 //! | [`facts`] | what must be known of a file of weights to lock and check it, kept under its content's digest |
-//! | [`nn`] | the networks: their arguments, the tensors they have, and what differs from those of a file |
+//! | [`tasks`] | what models are for: images, label images or tables in, images or tables out |
+//! | [`exec`] | what runs networks: the CPU |
+//! | [`nn`] | the networks: their arguments, the tensors they have, what differs from those of a file; the ops they are made of |
 //! | [`weights`] | what files of weights hold, read without running them; the audit of their pickles |
 //! | [`config`] | TOML and YAML -> one spanned tree -> a checked [`config::Config`], all errors at once; the catalogue of model keys |
+//! | [`image`] | stacks in and out of files; scaling, windows |
 //! | [`archive`] | the ZIP: its canonical form, written and verified to the byte, and a strict reader of anyone's |
 //! | [`cache`] | what earlier runs learnt of files: stamps, digests and facts |
 //! | [`yaml`] | YAML as PyYAML reads it: which scalars it takes for what, and a writer that it gives back unchanged |
@@ -40,8 +43,10 @@ pub mod cli;
 pub mod config;
 pub mod created;
 pub mod digest;
+pub mod exec;
 pub mod facts;
 pub mod fit;
+pub mod image;
 pub mod inspect;
 pub mod lockfile;
 pub mod nn;
@@ -51,6 +56,7 @@ pub mod plan;
 pub mod progress;
 pub mod project;
 pub mod resolve;
+pub mod tasks;
 pub mod value;
 pub mod weights;
 pub mod wording;

@@ -10,6 +10,12 @@ pub trait Progress: Sync {
     /// `bytes` more bytes of `file` have been read.
     fn advance(&self, _file: &Path, _bytes: u64) {}
 
+    /// A phase named `what` begins; it has so many steps of about the same length.
+    fn begin_steps(&self, _what: &str, _steps: u64) {}
+
+    /// `steps` more steps are done.
+    fn step(&self, _steps: u64) {}
+
     /// The phase has ended, well or badly.
     fn end(&self) {}
 

@@ -9,22 +9,30 @@ mod compare;
 mod diagnose;
 pub mod flexresnet;
 mod fold;
+mod fuse;
+mod graph;
 mod guess;
 mod infer;
 mod layer;
 mod monai;
 pub mod monai_unet;
 pub mod nafnet;
+mod op;
+mod program;
 pub mod rfdetr;
 mod wording;
 
 pub use arguments::{ArgError, PathPart};
 pub use compare::{Differences, Found, Misshapen, compare};
+pub use fuse::fuse;
+pub use graph::{Graph, GraphBuilder, GraphError, Node, ValueId};
 pub use guess::{Cause, Change, Guess};
 pub use layer::{Conv2d, Expected, Role};
 pub use monai::{
     Activation, Block, Convolution, Dropout, Letter, Norm, Ordering, ResidualUnit, Step, Style,
 };
+pub use op::{Binary, Conv, Function, Op, Shape};
+pub use program::{Chain, Program};
 
 use std::fmt;
 

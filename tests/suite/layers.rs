@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the top. A module may use what stands below it, and of its own layer only itself.
-const LAYERS: [&[&str]; 18] = [
+const LAYERS: [&[&str]; 20] = [
     &["cli"],
     &["ops"],
     &["project"],
@@ -15,9 +15,11 @@ const LAYERS: [&[&str]; 18] = [
     &["lockfile", "packed"],
     &["fit"],
     &["facts"],
+    &["tasks"],
+    &["exec"],
     &["nn"],
     &["weights"],
-    &["config", "archive"],
+    &["config", "archive", "image"],
     &["cache", "yaml"],
     &["atomic", "value", "created", "wording"],
     &["blob"],

@@ -1,0 +1,50 @@
+//! A graph cut into chains, and where their results are kept: what executors run.
+
+use std::ops::Range;
+
+use super::graph::{Graph, ValueId};
+use super::op::Shape;
+
+/// A graph with the order in which it is run. Made by [`super::fuse()`].
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub graph: Graph,
+    /// In the order in which they run. Together they have every node of the graph but the input and what is read in
+    /// place (see [`Chain::source`]), each once.
+    pub chains: Vec<Chain>,
+    /// For each value of the graph, where it is kept, in numbers of one image; `None` if it is not kept. The places of
+    /// two values overlap only if no chain needs both. The graph's input is kept, and so is its output.
+    pub places: Vec<Option<Range<usize>>>,
+    /// How many numbers all places take together, for one image.
+    pub size: usize,
+}
+
+/// Ops that follow each other without their results being kept between: each works on the result of the one before it.
+///
+/// At most one of them is not pointwise ([`super::Op::is_pointwise`]), reductions apart. Where an op has further inputs,
+/// these are kept values, or results of earlier steps of the same chain with only pointwise ops between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The kept values whose channels, one after another, the first step works on: more than one is a concatenation
+    /// that is never written.
+    pub source: Vec<ValueId>,
+    /// The nodes, by their results. Empty if a chain only reduces its source.
+    pub steps: Vec<ValueId>,
+    /// Whether the last step's result is kept.
+    pub kept: bool,
+    /// Nodes ([`super::Op::Mean`], [`super::Op::Moments`]) that reduce the last step's result on the way; their results
+    /// are kept.
+    pub reductions: Vec<ValueId>,
+}
+
+impl Program {
+    /// The shape that goes in.
+    pub fn input(&self) -> Shape {
+        self.graph.input()
+    }
+
+    /// The shape that comes out.
+    pub fn output(&self) -> Shape {
+        self.graph.shape(self.graph.output())
+    }
+}

@@ -1,0 +1,1 @@
+//! What models are for: images, label images or tables in, images or tables out.
