@@ -9,6 +9,7 @@
 //! | [`cli`] | flags -> options -> one operation -> printing; the only place that prints, exits, or renders a report |
 //! | [`ops`] | the operations, one straight-line function each: [`ops::build`], [`ops::verify`], ... |
 //! | [`project`] | a project on disk: config, lock, and what the cache knows of its files |
+//! | [`subject`] | a bundle or a project, whichever a path turns out to be: its config, and the bytes of its models' files |
 //! | [`resolve`] | config + files -> lock, and where the bytes of every entry come from |
 //! | [`plan`] | what is up to date, what is not, and why: one pure decision that `build`, `--dry-run`, `--explain` and `lock --check` share |
 //! | [`inspect`] | a ZIP or a lock, whichever a path turns out to be |
@@ -56,6 +57,7 @@ pub mod plan;
 pub mod progress;
 pub mod project;
 pub mod resolve;
+pub mod subject;
 pub mod tasks;
 pub mod value;
 pub mod weights;

@@ -1,6 +1,7 @@
 //! Images: stacks in and out of files, and what happens to a frame around a network.
 
 mod pixels;
+pub mod preview;
 mod scaling;
 mod windows;
 
