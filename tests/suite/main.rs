@@ -19,6 +19,7 @@ mod pickle_hostile;
 mod pickle_innocent;
 mod pickle_kit;
 mod pickles;
+mod plain;
 mod program;
 mod readme;
 mod reproducible;
