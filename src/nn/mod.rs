@@ -5,6 +5,8 @@
 //! names and shapes of tensors are taken from. [`compare()`] says where a file of weights differs, and why.
 
 mod arguments;
+mod build;
+mod chains;
 mod compare;
 mod diagnose;
 pub mod flexresnet;
@@ -18,11 +20,13 @@ mod monai;
 pub mod monai_unet;
 pub mod nafnet;
 mod op;
+mod places;
 mod program;
 pub mod rfdetr;
 mod wording;
 
 pub use arguments::{ArgError, PathPart};
+pub use build::{BuildError, StateDict};
 pub use compare::{Differences, Found, Misshapen, compare};
 pub use fuse::fuse;
 pub use graph::{Graph, GraphBuilder, GraphError, Node, ValueId};
