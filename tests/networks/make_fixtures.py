@@ -399,4 +399,5 @@ def main(folder, *pairs):
         print(path.name, {key: len(x) for key, x in cases.items()}, path.stat().st_size, "bytes")
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
