@@ -66,6 +66,12 @@ impl GraphBuilder {
         Ok((Self { nodes: vec![node] }, ValueId(0)))
     }
 
+    /// A graph with the input of another, and the input.
+    pub(super) fn of(input: &Node) -> (Self, ValueId) {
+        let nodes = vec![input.clone()];
+        (Self { nodes }, ValueId(0))
+    }
+
     /// The shape of a value.
     pub fn shape(&self, value: ValueId) -> Shape {
         self.nodes[value.0].shape
@@ -74,6 +80,12 @@ impl GraphBuilder {
     /// The node whose result a value is.
     pub fn node(&self, value: ValueId) -> &Node {
         &self.nodes[value.0]
+    }
+
+    /// Adds a node that is known to fit its inputs.
+    pub(super) fn push_checked(&mut self, node: Node) -> ValueId {
+        self.nodes.push(node);
+        ValueId(self.nodes.len() - 1)
     }
 
     /// Applies an op to values of this graph.
@@ -131,6 +143,30 @@ impl Graph {
     /// The node whose result a value is.
     pub fn node(&self, value: ValueId) -> &Node {
         &self.nodes[value.0]
+    }
+
+    /// The value of the node at a position.
+    pub(super) fn value(&self, index: usize) -> ValueId {
+        ValueId(index)
+    }
+
+    /// How often each value is read.
+    pub(super) fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.nodes.len()];
+        for input in self.nodes.iter().flat_map(|node| &node.inputs) {
+            uses[input.0] += 1;
+        }
+        uses
+    }
+
+    /// Exchanges the two inputs of a sum or product of values of one shape.
+    pub(super) fn exchange_inputs(&mut self, value: ValueId) {
+        self.nodes[value.0].inputs.reverse();
+    }
+
+    /// The value that goes in.
+    pub fn input_value(&self) -> ValueId {
+        ValueId(0)
     }
 
     /// All values with their nodes, in order.

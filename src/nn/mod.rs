@@ -5,6 +5,7 @@
 //! names and shapes of tensors are taken from. [`compare()`] says where a file of weights differs, and why.
 
 mod arguments;
+mod chains;
 mod compare;
 mod diagnose;
 pub mod flexresnet;
@@ -18,6 +19,7 @@ mod monai;
 pub mod monai_unet;
 pub mod nafnet;
 mod op;
+mod places;
 mod program;
 pub mod rfdetr;
 mod wording;

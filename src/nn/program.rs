@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::graph::{Graph, ValueId};
-use super::op::Shape;
+use super::op::{Op, Shape};
 
 /// A graph with the order in which it is run. Made by [`super::fuse()`].
 #[derive(Clone, Debug)]
@@ -28,13 +28,37 @@ pub struct Chain {
     /// The kept values whose channels, one after another, the first step works on: more than one is a concatenation
     /// that is never written.
     pub source: Vec<ValueId>,
-    /// The nodes, by their results. Empty if a chain only reduces its source.
+    /// The nodes, by their results. An [`super::Op::Concat`] stands first or not at all, and changes nothing: the source is
+    /// what it concatenates. Empty if a chain only reduces its source.
     pub steps: Vec<ValueId>,
     /// Whether the last step's result is kept.
     pub kept: bool,
     /// Nodes ([`super::Op::Mean`], [`super::Op::Moments`]) that reduce the last step's result on the way; their results
     /// are kept.
     pub reductions: Vec<ValueId>,
+}
+
+impl Chain {
+    /// The values that it keeps.
+    pub fn results(&self) -> impl Iterator<Item = ValueId> {
+        let last = self.steps.last().copied().filter(|_| self.kept);
+        last.into_iter().chain(self.reductions.iter().copied())
+    }
+
+    /// The kept values that it reads: its source, and the further inputs of its steps that are not its own results.
+    pub fn reads(&self, graph: &Graph) -> impl Iterator<Item = ValueId> {
+        let further = self.steps.iter().flat_map(|step| {
+            let node = graph.node(*step);
+            let skipped = if node.op == Op::Concat {
+                node.inputs.len()
+            } else {
+                1
+            };
+            node.inputs.iter().copied().skip(skipped)
+        });
+        let further = further.filter(|value| !self.steps.contains(value));
+        self.source.iter().copied().chain(further)
+    }
 }
 
 impl Program {
