@@ -5,7 +5,11 @@
 //! names and shapes of tensors are taken from. [`compare()`] says where a file of weights differs, and why.
 
 mod arguments;
+<<<<<<< HEAD
 mod chains;
+=======
+mod build;
+>>>>>>> nets
 mod compare;
 mod diagnose;
 pub mod flexresnet;
@@ -25,6 +29,7 @@ pub mod rfdetr;
 mod wording;
 
 pub use arguments::{ArgError, PathPart};
+pub use build::{BuildError, StateDict};
 pub use compare::{Differences, Found, Misshapen, compare};
 pub use fuse::fuse;
 pub use graph::{Graph, GraphBuilder, GraphError, Node, ValueId};
