@@ -1,7 +1,5 @@
 //! The percentile of an image as HiTMicTools takes it: of each column first, then of the columns' results.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::Pixels;
@@ -9,21 +7,16 @@ use super::Pixels;
 /// How many columns are gathered at a time: a cache line of float32.
 const COLUMNS: usize = 16;
 
-/// Of one channel's numbers, rows of `size[1]`: the quantiles at both `shares` (0 to 1) over the width of the same
-/// quantiles over the height. All numbers are finite.
+/// Of a plane, rows of `width`: the quantiles at both `shares` (0 to 1) over the width of the same quantiles over the
+/// height. All numbers are finite.
 ///
 /// Bit for bit what `torch.quantile` of PyTorch 2.6 gives for float32 on a CPU with fused multiply-add.
-pub(super) fn percentiles(
-    pixels: &Pixels,
-    channel: Range<usize>,
-    size: [usize; 2],
-    shares: [f64; 2],
-) -> [f32; 2] {
-    let per_column: Vec<[f32; 2]> = match pixels {
-        Pixels::U8(list) => columns(&list[channel], size, shares, |v| v.into(), whole),
-        Pixels::U16(list) => columns(&list[channel], size, shares, |v| v.into(), whole),
-        Pixels::I16(list) => columns(&list[channel], size, shares, |v| v.into(), whole),
-        Pixels::F32(list) => columns(&list[channel], size, shares, rank, float),
+pub(super) fn percentiles(plane: &Pixels, width: usize, shares: [f64; 2]) -> [f32; 2] {
+    let per_column: Vec<[f32; 2]> = match plane {
+        Pixels::U8(list) => columns(list, width, shares, |v| v.into(), whole),
+        Pixels::U16(list) => columns(list, width, shares, |v| v.into(), whole),
+        Pixels::I16(list) => columns(list, width, shares, |v| v.into(), whole),
+        Pixels::F32(list) => columns(list, width, shares, rank, float),
     };
     [0, 1].map(|which| {
         let mut keys: Vec<i32> = per_column.iter().map(|pair| rank(pair[which])).collect();
@@ -53,11 +46,12 @@ fn flip(bits: i32) -> i32 {
 /// Both quantiles of each column.
 fn columns<T: Copy + Sync>(
     list: &[T],
-    [height, width]: [usize; 2],
+    width: usize,
     shares: [f64; 2],
     key: impl Fn(T) -> i32 + Sync,
     value: impl Fn(i32) -> f32 + Sync,
 ) -> Vec<[f32; 2]> {
+    let height = list.len() / width;
     let mut results = vec![[0.0; 2]; width];
     let blocks = results.par_chunks_mut(COLUMNS).enumerate();
     blocks.for_each_init(

@@ -89,25 +89,15 @@ pub enum ScaleError {
 }
 
 impl ScaleMethod {
-    /// How one channel of a frame is scaled. `pixels` are `[channels, height, width]`, `size` is `[height, width]`.
+    /// How a plane, `[height, width]`, is scaled: one channel of one frame.
     ///
     /// # Errors
-    /// Fails if one of the channel's numbers is not finite, whatever the method, or if they lie too far apart.
-    ///
-    /// # Panics
-    /// Panics if the pixels have no such channel.
-    pub fn of(
-        &self,
-        pixels: &Pixels,
-        channel: usize,
-        size: [usize; 2],
-    ) -> Result<Scaling, ScaleError> {
-        let area = size[0] * size[1];
-        let channel = channel * area..(channel + 1) * area;
-        check_finite(pixels, channel.clone(), size[1])?;
+    /// Fails if one of its numbers is not finite, whatever the method, or if they lie too far apart.
+    pub fn of(&self, plane: &Pixels, width: usize) -> Result<Scaling, ScaleError> {
+        check_finite(plane, width)?;
         let mut scaling = Scaling::default();
         match self {
-            Self::None => {}
+            Self::None | Self::ZScore => {}
             Self::FixedRange { bit_depth } => {
                 scaling.range = Some(Range {
                     low: 0.0,
@@ -118,7 +108,7 @@ impl ScaleMethod {
             }
             Self::Range01(limits) | Self::Combined(limits) => {
                 let shares = [limits.pmin / 100.0, limits.pmax / 100.0];
-                let [low, high] = percentiles(pixels, channel.clone(), size, shares);
+                let [low, high] = percentiles(plane, width, shares);
                 scaling.range = Some(Range {
                     low,
                     span: high - low,
@@ -126,10 +116,9 @@ impl ScaleMethod {
                     clip: limits.clip,
                 });
             }
-            Self::ZScore => {}
         }
         if matches!(self, Self::ZScore | Self::Combined(_)) {
-            scaling.standard = Some(standard(pixels, channel, size[1], &scaling));
+            scaling.standard = Some(standard(plane, width, &scaling));
         }
         scaling.finite()
     }
@@ -176,16 +165,14 @@ impl Scaling {
     }
 }
 
-/// Fails if one of `range` of the pixels, rows of `width`, is NaN or infinite.
-pub fn check_finite(
-    pixels: &Pixels,
-    range: std::ops::Range<usize>,
-    width: usize,
-) -> Result<(), ScaleError> {
-    let Pixels::F32(list) = pixels else {
+/// Fails if one of a plane's numbers is NaN or infinite.
+///
+/// # Errors
+/// Names the first one.
+pub fn check_finite(plane: &Pixels, width: usize) -> Result<(), ScaleError> {
+    let Pixels::F32(list) = plane else {
         return Ok(());
     };
-    let list = &list[range];
     match list.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(index) => Err(ScaleError::NotFinite {
@@ -196,26 +183,19 @@ pub fn check_finite(
     }
 }
 
-/// The mean and the unbiased standard deviation of one channel's numbers, once `scaling` is done to them.
+/// The mean and the unbiased standard deviation of a plane's numbers, once `scaling` is done to them.
 ///
 /// They are summed in float64, so that they hardly depend on the order; PyTorch's `mean` sums float32, which differs by
 /// its rounding. The deviation of a single number, which PyTorch calls NaN, is 0.
-fn standard(
-    pixels: &Pixels,
-    channel: std::ops::Range<usize>,
-    width: usize,
-    scaling: &Scaling,
-) -> Standard {
-    let count = channel.len();
+fn standard(plane: &Pixels, width: usize, scaling: &Scaling) -> Standard {
+    let count = plane.len();
     // Row by row, and the rows in their order: the same bits for any number of threads.
     let sum = |term: &(dyn Fn(f64) -> f64 + Sync)| -> f64 {
-        let rows: Vec<f64> = channel
-            .clone()
+        let rows: Vec<f64> = (0..count / width)
             .into_par_iter()
-            .step_by(width)
-            .map(|start| {
+            .map(|row| {
                 let mut sum = 0.0;
-                pixels.each(start..start + width, |value| {
+                plane.each(row * width..(row + 1) * width, |value| {
                     sum += term(f64::from(scaling.forward(value)));
                 });
                 sum
@@ -234,10 +214,6 @@ fn standard(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(method: ScaleMethod, list: Vec<f32>, size: [usize; 2]) -> Result<Scaling, ScaleError> {
-        method.of(&Pixels::F32(list), 0, size)
-    }
 
     const METHODS: [ScaleMethod; 5] = [
         ScaleMethod::None,
@@ -264,7 +240,8 @@ mod tests {
                 (-2.5, [1, 1]),
                 (0.0, [1, 9]),
             ] {
-                let scaling = of(method, vec![value; size[0] * size[1]], size).unwrap();
+                let plane = Pixels::F32(vec![value; size[0] * size[1]]);
+                let scaling = method.of(&plane, size[1]).unwrap();
                 let seen = scaling.forward(value);
                 assert!(seen.is_finite(), "{method:?} of {value}: {seen}");
                 let back = scaling.back(seen);
@@ -279,11 +256,8 @@ mod tests {
     #[test]
     fn a_number_that_is_not_finite_is_named_with_its_place() {
         for method in METHODS {
-            let mut list = vec![1.0; 2 * 6];
-            list[6 + 4] = f32::INFINITY;
-            let pixels = Pixels::F32(list);
-            assert!(method.of(&pixels, 0, [2, 3]).is_ok());
-            let error = method.of(&pixels, 1, [2, 3]).unwrap_err();
+            let plane = Pixels::F32(vec![1.0, 1.0, 1.0, 1.0, f32::INFINITY, 1.0]);
+            let error = method.of(&plane, 3).unwrap_err();
             let expected = "row 1, column 1 is inf: expected a finite number";
             assert_eq!(error.to_string(), expected, "{method:?}");
         }
@@ -291,8 +265,8 @@ mod tests {
 
     #[test]
     fn numbers_that_lie_too_far_apart_are_no_nan_later() {
-        let far = vec![f32::MIN, f32::MAX, f32::MIN, f32::MAX];
-        let found = of(METHODS[3], far, [4, 1]);
+        let far = Pixels::F32(vec![f32::MIN, f32::MIN, f32::MAX, f32::MAX]);
+        let found = METHODS[3].of(&far, 2);
         assert_eq!(found, Err(ScaleError::TooWide));
     }
 }

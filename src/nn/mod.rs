@@ -5,11 +5,8 @@
 //! names and shapes of tensors are taken from. [`compare()`] says where a file of weights differs, and why.
 
 mod arguments;
-<<<<<<< HEAD
-mod chains;
-=======
 mod build;
->>>>>>> nets
+mod chains;
 mod compare;
 mod diagnose;
 pub mod flexresnet;
