@@ -1,0 +1,79 @@
+//! The depthwise convolution: each channel on its own, vectors of channels at a time.
+//!
+//! Every output number is its bias and then one chain of fused multiply-adds over the taps. Weights are packed as
+//! `[tap][channel]`.
+
+use pulp::{Simd, WithSimd};
+
+use super::conv::store;
+
+/// A line of output pixels to be computed.
+pub(super) struct Depthwise<'a> {
+    pub(super) channels: usize,
+    /// `[tap][channel]`
+    pub(super) weights: &'a [f32],
+    pub(super) bias: &'a [f32],
+    pub(super) input: &'a [f32],
+    /// Where each tap's first pixel lies in `input`.
+    pub(super) starts: &'a [usize],
+    /// From the input pixel of an output pixel to that of the next.
+    pub(super) input_step: usize,
+    /// `[pixel][channel]`
+    pub(super) output: &'a mut [f32],
+}
+
+/// How many output pixels are computed together.
+const PIXELS: usize = 8;
+
+impl WithSimd for Depthwise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let pixels = self.output.len() / self.channels;
+        for first in (0..self.channels).step_by(S::F32_LANES) {
+            let mut pixel = 0;
+            while pixel + PIXELS <= pixels {
+                self.tile::<S, PIXELS>(simd, first, pixel);
+                pixel += PIXELS;
+            }
+            while pixel < pixels {
+                self.tile::<S, 1>(simd, first, pixel);
+                pixel += 1;
+            }
+        }
+    }
+}
+
+impl Depthwise<'_> {
+    /// A vector of channels from `first` on, or as many as there are, of the `P` pixels from `pixel` on.
+    #[inline(always)]
+    fn tile<S: Simd, const P: usize>(&mut self, simd: S, first: usize, pixel: usize) {
+        let count = (self.channels - first).min(S::F32_LANES);
+        let mut sums = [load(simd, &self.bias[first..first + count]); P];
+        for (tap, start) in self.starts.iter().enumerate() {
+            let weight = load(
+                simd,
+                &self.weights[tap * self.channels + first..][..count],
+            );
+            let input = &self.input[start + first + pixel * self.input_step..];
+            for (p, sum) in sums.iter_mut().enumerate() {
+                let value = load(simd, &input[p * self.input_step..][..count]);
+                *sum = simd.mul_add_f32s(value, weight, *sum);
+            }
+        }
+        let output = &mut self.output[pixel * self.channels + first..];
+        for (p, sum) in sums.into_iter().enumerate() {
+            store(simd, &mut output[p * self.channels..][..count], sum);
+        }
+    }
+}
+
+/// A vector of these numbers, zeros behind them.
+#[inline(always)]
+fn load<S: Simd>(simd: S, numbers: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(numbers) {
+        ([whole], []) => *whole,
+        _ => simd.partial_load_f32s(numbers),
+    }
+}
