@@ -25,5 +25,6 @@ mod program;
 mod readme;
 mod reproducible;
 mod session;
+mod tasks;
 mod verify;
 mod weights_differ;
