@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod hitmictools;
 mod hostile;
+mod images;
 mod layers;
 mod lock;
 mod model_args;
