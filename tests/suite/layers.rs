@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 22] = [
     &["weights"],
     &["config", "archive", "image"],
     &["cache", "yaml"],
-    &["atomic", "value", "created", "wording"],
+    &["atomic", "value", "created", "wording", "npy"],
     &["blob"],
     &["digest"],
     &["progress"],

@@ -11,6 +11,7 @@ mod config;
 mod forward;
 mod hitmictools;
 mod hostile;
+mod images;
 mod layers;
 mod lock;
 mod model_args;
