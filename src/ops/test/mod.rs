@@ -14,8 +14,9 @@ use serde::Serialize;
 pub use compare::{Comparison, Largest, Tolerance};
 
 use crate::config::Model;
+use crate::digest::Digest;
 use crate::progress::Progress;
-use crate::runner::{Kind, Runner, RunnerError, TaskError};
+use crate::runner::{Kind, Runner, RunnerError, Setup, TaskError};
 use crate::subject::{Subject, SubjectError, Vector};
 
 /// What to test.
@@ -30,6 +31,15 @@ pub struct Options {
     /// Whether what models give becomes what is expected of them.
     pub record: bool,
     pub threads: Option<NonZeroUsize>,
+}
+
+impl Options {
+    fn setup(&self) -> Setup {
+        Setup {
+            threads: self.threads,
+            rescale: true,
+        }
+    }
 }
 
 /// What was found.
@@ -176,7 +186,7 @@ pub fn test(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
     let models = chosen(options, &subject)?;
     let mut report = Report {
         target: options.target.clone(),
-        device: Runner::device(options.threads),
+        device: options.setup().device()?,
         models: Vec::new(),
     };
     for model in models {
@@ -218,7 +228,7 @@ fn test_model(
         kept: None,
         verdict: Verdict::Smoke,
     };
-    let mut runner = match Runner::load(subject, key, options.threads, progress) {
+    let mut runner = match Runner::load(subject, key, options.setup(), progress) {
         Ok(runner) => runner,
         Err(RunnerError::NotRun { network, .. }) => {
             tested.verdict = Verdict::NotRun {
@@ -248,18 +258,23 @@ fn test_model(
     });
     tested.verdict = verdict;
     if let Some(given) = given {
-        keep(options, subject, model, &mut tested, &given)?;
+        keep(options, &runner, &mut tested, &given)?;
     }
     Ok(tested)
 }
 
-/// What a model gave.
-enum Given {
+/// What a model gave, and the digest of its input.
+struct Given {
+    answer: Answer,
+    input: Digest,
+}
+
+enum Answer {
     Images(images::Stack),
     Table(Vec<u8>),
 }
 
-impl Given {
+impl Answer {
     fn write(&self, path: &Path) -> Result<(), Error> {
         let failed = |message: String| Error::Write {
             path: path.to_owned(),
@@ -291,9 +306,9 @@ fn on_vector(
     }
     let expected = subject.vector_file(&vector.expected, progress)?;
     let path = &vector.expected.path;
-    let (comparison, tolerance) = match &given {
-        Given::Images(stack) => images::compare(stack, path, expected, vector)?,
-        Given::Table(bytes) => tables::compare(bytes, path, expected, vector)?,
+    let (comparison, tolerance) = match &given.answer {
+        Answer::Images(stack) => images::compare(stack, path, expected, vector)?,
+        Answer::Table(bytes) => tables::compare(bytes, path, expected, vector)?,
     };
     Ok((Verdict::of(comparison, tolerance), Some(given)))
 }
@@ -306,31 +321,45 @@ fn give(
 ) -> Result<Given, TaskError> {
     let input = subject.vector_file(&vector.input, progress)?;
     let path = &vector.input.path;
-    match &mut runner.kind {
-        Kind::Images(model) => {
-            images::give(model, path, input, progress).map(Given::Images)
-        }
+    let unreadable = |error| TaskError::File {
+        path: path.clone(),
+        error,
+    };
+    let digest = input.digest(path, progress).map_err(unreadable)?;
+    let answer = match &mut runner.kind {
+        Kind::Images(model) => images::give(model, path, input, progress).map(Answer::Images),
         Kind::Cells(model) => {
-            let labels = vector.labels.as_ref().ok_or(TaskError::NoLabels)?;
+            let labels = vector.labels.as_ref();
+            let labels = labels.ok_or_else(|| TaskError::NoLabels { path: path.clone() })?;
             let blob = subject.vector_file(labels, progress)?;
             tables::of_cells(model, (path, input), (&labels.path, blob), progress)
-                .map(Given::Table)
+                .map(Answer::Table)
         }
-        Kind::Table(model) => tables::of_rows(model, path, input, progress).map(Given::Table),
-    }
+        Kind::Rows(model) => tables::of_rows(model, path, input, progress).map(Answer::Table),
+    };
+    Ok(Given {
+        answer: answer?,
+        input: digest,
+    })
 }
 
 /// Writes what a model gave, where that is asked for or it failed.
 fn keep(
     options: &Options,
-    subject: &Subject,
-    model: &Model,
+    runner: &Runner,
     tested: &mut Tested,
     given: &Given,
 ) -> Result<(), Error> {
     if let Verdict::Recorded { expected } = &tested.verdict {
-        given.write(expected)?;
-        return recorded::write(subject, model, expected);
+        given.answer.write(expected)?;
+        let origin = recorded::Origin {
+            model: &tested.key,
+            network: &runner.network,
+            device: &runner.device,
+            weights: runner.digest,
+            input: given.input,
+        };
+        return recorded::write(expected, &origin);
     }
     let failed = matches!(tested.verdict, Verdict::Failed { .. });
     let folder = match &options.save {
@@ -338,12 +367,12 @@ fn keep(
         None if failed => Path::new(KEPT),
         None => return Ok(()),
     };
-    let extension = match given {
-        Given::Images(_) => "npy",
-        Given::Table(_) => "csv",
+    let extension = match given.answer {
+        Answer::Images(_) => "npy",
+        Answer::Table(_) => "csv",
     };
-    let path = folder.join(format!("{}.{extension}", model.key));
-    given.write(&path)?;
+    let path = folder.join(format!("{}.{extension}", tested.key));
+    given.answer.write(&path)?;
     tested.kept = Some(path);
     Ok(())
 }
