@@ -5,6 +5,7 @@
 //! names and shapes of tensors are taken from. [`compare()`] says where a file of weights differs, and why.
 
 mod arguments;
+mod build;
 mod chains;
 mod compare;
 mod diagnose;
@@ -25,6 +26,7 @@ pub mod rfdetr;
 mod wording;
 
 pub use arguments::{ArgError, PathPart};
+pub use build::{BuildError, StateDict};
 pub use compare::{Differences, Found, Misshapen, compare};
 pub use fuse::fuse;
 pub use graph::{Graph, GraphBuilder, GraphError, Node, ValueId};

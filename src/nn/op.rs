@@ -230,6 +230,27 @@ impl Op {
 }
 
 impl Conv {
+    /// A linear layer on all numbers of an image: a kernel as large as the image. `weight` is PyTorch's,
+    /// `[output, channel, row, column]`.
+    pub(super) fn linear(
+        weight: &[f32],
+        bias: Option<Arc<[f32]>>,
+        outputs: usize,
+        image: Shape,
+    ) -> Self {
+        let sides = [outputs, image.channels, image.height, image.width];
+        Self {
+            outputs,
+            kernel: [image.height, image.width],
+            stride: [1, 1],
+            padding: [[0, 0], [0, 0]],
+            groups: 1,
+            transposed: false,
+            weight: kernel_first(weight, sides, false).into(),
+            bias,
+        }
+    }
+
     /// Whether it is a matrix product at each pixel.
     pub fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [[0, 0], [0, 0]]
@@ -272,5 +293,45 @@ impl Binary {
             Self::Multiply => "product",
             Self::Divide => "quotient",
         }
+    }
+}
+
+/// Brings a convolution's weight from PyTorch's layout, `[output, input, row, column]` or, transposed,
+/// `[input, output, row, column]`, to `[row, column, input, output]`.
+pub(super) fn kernel_first(weight: &[f32], sides: [usize; 4], transposed: bool) -> Vec<f32> {
+    let [first, second, rows, columns] = sides;
+    let (outputs, inputs) = match transposed {
+        true => (second, first),
+        false => (first, second),
+    };
+    let kernel = rows * columns;
+    let mut out = Vec::with_capacity(weight.len());
+    for at in 0..kernel {
+        for input in 0..inputs {
+            for output in 0..outputs {
+                let row = match transposed {
+                    true => input * outputs + output,
+                    false => output * inputs + input,
+                };
+                out.extend(weight.get(row * kernel + at));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_turned_to_kernel_first() {
+        let weight: Vec<f32> = (0..24_u8).map(f32::from).collect();
+        // Three outputs, two inputs, a kernel of one row of four.
+        let plain = kernel_first(&weight, [3, 2, 1, 4], false);
+        assert_eq!(plain[..6], [0.0, 8.0, 16.0, 4.0, 12.0, 20.0]);
+        let transposed = kernel_first(&weight, [2, 3, 1, 4], true);
+        assert_eq!(transposed[..6], [0.0, 4.0, 8.0, 12.0, 16.0, 20.0]);
+        assert_eq!((plain.len(), transposed.len()), (24, 24));
     }
 }

@@ -12,6 +12,7 @@ pub use reader::TensorReader;
 
 mod digest;
 mod distance;
+mod numbers;
 mod reader;
 #[cfg(test)]
 mod tests;

@@ -31,11 +31,12 @@ class ChannelNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = 1e-6
 
     def forward(self, x):
-        var, mean = torch.var_mean(x, 1, keepdim=True, correction=0)
-        scale = self.weight[:, None, None] / torch.sqrt(var + 1e-6)
-        return (x - mean) * scale + self.bias[:, None, None]
+        apart = x - x.mean(1, keepdim=True)
+        scaled = apart / (apart.pow(2).mean(1, keepdim=True) + self.eps).sqrt()
+        return scaled * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 def gate(x):
@@ -399,4 +400,5 @@ def main(folder, *pairs):
         print(path.name, {key: len(x) for key, x in cases.items()}, path.stat().st_size, "bytes")
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
