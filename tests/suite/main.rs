@@ -8,6 +8,7 @@ mod archive_random;
 mod build;
 mod check;
 mod config;
+mod cpu;
 mod forward;
 mod hitmictools;
 mod hostile;
