@@ -240,17 +240,24 @@ pub struct Verify {
     pub json: bool,
 }
 
-/// The CPU is the one device there is.
-fn parse_device(text: &str) -> Result<(), String> {
+/// The one device there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu;
+
+/// The one precision there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Float32;
+
+fn parse_device(text: &str) -> Result<Cpu, String> {
     match text {
-        "cpu" | "auto" => Ok(()),
+        "cpu" | "auto" => Ok(Cpu),
         _ => Err("only the CPU runs models yet: expected `cpu` or `auto`".to_owned()),
     }
 }
 
-fn parse_precision(text: &str) -> Result<(), String> {
+fn parse_precision(text: &str) -> Result<Float32, String> {
     match text {
-        "f32" => Ok(()),
+        "f32" => Ok(Float32),
         _ => Err("the CPU computes in float32: expected `f32`".to_owned()),
     }
 }
@@ -271,7 +278,10 @@ fn parse_frames(text: &str) -> Result<Range<usize>, String> {
 }
 
 fn parse_share(text: &str) -> Result<f32, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("expected a number from 0 to 1, found `{text}`"))
 }
 
@@ -414,10 +424,10 @@ pub struct Run {
     pub output_type: Option<OutputType>,
     /// Where to run: cpu, or auto, which is the CPU
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
-    pub device: (),
+    pub device: Cpu,
     /// The numbers to compute with; f32 is the only one on the CPU
     #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = parse_precision)]
-    pub precision: (),
+    pub precision: Float32,
     /// How many threads to use [default: the cores that this process may use]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,
@@ -453,7 +463,7 @@ pub struct Test {
     pub record: bool,
     /// Where to run: cpu, or auto, which is the CPU
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
-    pub device: (),
+    pub device: Cpu,
     /// How many threads to use [default: the cores that this process may use]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,

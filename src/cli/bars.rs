@@ -38,7 +38,9 @@ impl Unit {
             Self::Bytes => {
                 "{prefix:>10} [{bar:30}] {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
             }
-            Self::Steps => "{prefix:>10} [{bar:30}] {human_pos} of {human_len}, {per_sec}, {eta} left",
+            Self::Steps => {
+                "{prefix:>10} [{bar:30}] {human_pos} of {human_len}, {per_sec}, {eta} left"
+            }
         }
     }
 }

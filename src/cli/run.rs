@@ -55,7 +55,9 @@ fn options(args: Run) -> Options {
 /// The paths that hold results, a line each.
 fn outputs(report: &Report) -> String {
     let written = report.files.iter().filter(|file| !is_failure(file));
-    written.map(|file| format!("{}\n", file.output.display())).collect()
+    written
+        .map(|file| format!("{}\n", file.output.display()))
+        .collect()
 }
 
 fn is_failure(file: &FileReport) -> bool {
@@ -75,7 +77,10 @@ fn print(report: &Report, printer: &Printer) {
     for file in &report.files {
         let input = file.input.display();
         match &file.outcome {
-            Ended::Done { count: number, unit } => {
+            Ended::Done {
+                count: number,
+                unit,
+            } => {
                 done += 1;
                 let noun = match unit {
                     Unit::Frame => "frame",
@@ -107,7 +112,11 @@ fn print(report: &Report, printer: &Printer) {
         let files = count(done, "file");
         printer.status("Ran", format_args!("{} on {files}{before}", report.model));
     }
-    let failed: Vec<&FileReport> = report.files.iter().filter(|file| is_failure(file)).collect();
+    let failed: Vec<&FileReport> = report
+        .files
+        .iter()
+        .filter(|file| is_failure(file))
+        .collect();
     if failed.is_empty() {
         return;
     }

@@ -40,7 +40,11 @@ fn table(report: &Report, printer: &Printer) -> String {
             (_, None) => dash(),
             (_, Some(largest)) => match largest.error {
                 Some(error) => format!("{error:.1e}"),
-                None => format!("{}, not {}", plain_text(&largest.found), plain_text(&largest.expected)),
+                None => format!(
+                    "{}, not {}",
+                    plain_text(&largest.found),
+                    plain_text(&largest.expected)
+                ),
             },
         };
         table.row(vec![
@@ -67,7 +71,10 @@ fn result(verdict: &Verdict) -> &'static str {
 
 /// What a table has no room for.
 fn explain(report: &Report, printer: &Printer) {
-    for Tested { key, verdict, kept, .. } in &report.models {
+    for Tested {
+        key, verdict, kept, ..
+    } in &report.models
+    {
         match verdict {
             Verdict::Failed {
                 mismatches,
@@ -89,7 +96,9 @@ fn explain(report: &Report, printer: &Printer) {
             Verdict::NotRun { why } => printer.detail("Not run", format_args!("{key}: {why}")),
             Verdict::Smoke => printer.detail(
                 "Smoke",
-                format_args!("{key} has no test vector: it ran, and gave numbers of the right shape"),
+                format_args!(
+                    "{key} has no test vector: it ran, and gave numbers of the right shape"
+                ),
             ),
             Verdict::Recorded { expected } => {
                 printer.status("Recorded", format_args!("{}", expected.display()));
@@ -104,7 +113,10 @@ fn explain(report: &Report, printer: &Printer) {
 
 fn conclude(report: &Report, printer: &Printer) {
     let with = |wanted: &str| {
-        let found = report.models.iter().filter(|model| result(&model.verdict) == wanted);
+        let found = report
+            .models
+            .iter()
+            .filter(|model| result(&model.verdict) == wanted);
         found.count()
     };
     let failed = with("FAILED") + with("BROKEN");
@@ -122,7 +134,11 @@ fn conclude(report: &Report, printer: &Printer) {
     }
     let target = report.target.display();
     let models = count(report.models.len(), "model");
-    let text = format!("{target} on {} ({models}: {})", report.device, parts.join(", "));
+    let text = format!(
+        "{target} on {} ({models}: {})",
+        report.device,
+        parts.join(", ")
+    );
     match failed {
         0 => printer.status("Tested", text),
         _ => printer.refusal("Failed", text),

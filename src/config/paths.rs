@@ -83,11 +83,7 @@ pub(super) fn future_file(
 }
 
 /// The path that a node names, and its text with the variables in it expanded.
-fn named_file(
-    context: &mut Context<'_>,
-    node: &Node,
-    what: &str,
-) -> Option<(SourceFile, String)> {
+fn named_file(context: &mut Context<'_>, node: &Node, what: &str) -> Option<(SourceFile, String)> {
     let Data::String(text) = &node.data else {
         context.wrong_type(what, node, "a path, as text");
         return None;

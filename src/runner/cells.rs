@@ -50,7 +50,8 @@ impl Cells {
         check_stacks((path, images), (labels_path, labels), selection)?;
         let table = |error| TaskError::Table(TableError::Write(error));
         let columns = ["frame", "label", "class"].map(str::to_owned).into_iter();
-        let columns = columns.chain((0..self.classifier.classes()).map(|class| format!("p{class}")));
+        let columns =
+            columns.chain((0..self.classifier.classes()).map(|class| format!("p{class}")));
         let mut writer = Writer::new(output, columns).map_err(table)?;
         let quiet = Quiet(progress);
         for index in 0..selection.count() {
@@ -119,7 +120,11 @@ fn check_stacks(
     match expected == found {
         true => Ok(()),
         false => Err(TaskError::Shape {
-            what: format!("{}, the labels of {}", labels_path.display(), path.display()),
+            what: format!(
+                "{}, the labels of {}",
+                labels_path.display(),
+                path.display()
+            ),
             expected,
             found,
         }),

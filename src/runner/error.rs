@@ -24,7 +24,9 @@ pub enum RunnerError {
     #[diagnostic(transparent)]
     Subject(#[from] SubjectError),
     #[error("`{model}` ({network}) is not run: {why}")]
-    #[diagnostic(help("`bundle check` says whether it is sound, and whether HiTMicTools can load it"))]
+    #[diagnostic(help(
+        "`bundle check` says whether it is sound, and whether HiTMicTools can load it"
+    ))]
     NotRun {
         model: String,
         /// Its network, in a word.
@@ -40,7 +42,10 @@ pub enum RunnerError {
     },
     #[error("`{model}` cannot be run: {error}")]
     #[diagnostic(help("`bundle check` tells more of the model"))]
-    Task { model: String, error: Box<TaskError> },
+    Task {
+        model: String,
+        error: Box<TaskError>,
+    },
     #[error("the device cannot be used: {0}")]
     Device(TaskError),
 }

@@ -91,7 +91,8 @@ impl Images {
             finite = right && output.planes.iter().flatten().all(|v| v.is_finite());
             Ok::<(), TaskError>(())
         };
-        self.frames.run(&mut || Ok(input.take()), &mut take, progress)?;
+        self.frames
+            .run(&mut || Ok(input.take()), &mut take, progress)?;
         match finite {
             true => Ok(()),
             false => Err(TaskError::NotFinite),

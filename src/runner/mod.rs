@@ -107,7 +107,9 @@ impl Runner {
         let weights = weights::read(&blob, path, progress).map_err(unreadable)?;
         let facts = Facts::of(&weights, path, progress).map_err(unreadable)?;
         let fit = checked(subject, model, &facts)?;
-        let digest = blob.digest(path, progress).map_err(|error| unreadable(error.into()))?;
+        let digest = blob
+            .digest(path, progress)
+            .map_err(|error| unreadable(error.into()))?;
         let cpu = setup.cpu().map_err(RunnerError::Device)?;
         let maker = Maker {
             model,
@@ -151,7 +153,10 @@ impl Runner {
 /// What `bundle check` finds of a model, if it finds no error. Unknown pickle globals are none here, where nothing is
 /// unpickled; harmful ones are.
 fn checked(subject: &Subject, model: &Model, facts: &Facts) -> Result<Fit, RunnerError> {
-    let unknown = facts.findings.iter().filter_map(|finding| finding.allowable.clone());
+    let unknown = facts
+        .findings
+        .iter()
+        .filter_map(|finding| finding.allowable.clone());
     let allowed: Vec<String> = unknown.collect();
     let role = Role::Receiver { allowed: &allowed };
     let mut fit = fit::check(&subject.config, model, facts, role);
@@ -196,12 +201,7 @@ impl Maker<'_> {
         }
     }
 
-    fn images(
-        &self,
-        task: Task,
-        weights: &Weights,
-        args: FrameArgs,
-    ) -> Result<Images, TaskError> {
+    fn images(&self, task: Task, weights: &Weights, args: FrameArgs) -> Result<Images, TaskError> {
         let (session, input) = self.session(weights, args.patch_size)?;
         let frames = match task {
             Task::Segment => Frames::segment(session, args)?,

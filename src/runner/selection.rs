@@ -109,7 +109,10 @@ impl Selection {
         index: usize,
     ) -> Result<Vec<Pixels>, TaskError> {
         let (frame, slice) = self.place(index);
-        let planes = self.channels.clone().map(|channel| reader.plane(frame, slice, channel));
+        let planes = self
+            .channels
+            .clone()
+            .map(|channel| reader.plane(frame, slice, channel));
         Ok(planes.collect::<Result<_, _>>()?)
     }
 

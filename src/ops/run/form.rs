@@ -43,7 +43,9 @@ pub enum Makes {
 /// Why a form makes no sense for a model, or a frame does not fit into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
-    #[error("--threshold and `--output-type labels` are for segmentation: this model makes an image")]
+    #[error(
+        "--threshold and `--output-type labels` are for segmentation: this model makes an image"
+    )]
     NoMask,
     #[error("a mask is written as uint8, 0 and 255, or as labels")]
     MaskType,
@@ -115,7 +117,8 @@ impl Form {
     /// The planes that are written of a frame's result, a list of its channels; `None` if it has more objects than the
     /// form can number.
     pub fn planes(self, result: &[Vec<f32>], width: usize) -> Option<Vec<Pixels>> {
-        let each = |make: &dyn Fn(&[f32]) -> Pixels| result.iter().map(|plane| make(plane)).collect();
+        let each =
+            |make: &dyn Fn(&[f32]) -> Pixels| result.iter().map(|plane| make(plane)).collect();
         let mask = |threshold: f32| -> Vec<bool> {
             let area = result.first().map_or(0, Vec::len);
             let above = |at: usize| result.iter().any(|plane| plane[at] > threshold);
@@ -127,17 +130,21 @@ impl Form {
             Self::Uint16 => each(&|plane| {
                 Pixels::U16(plane.iter().map(|v| v.round_ties_even() as u16).collect())
             }),
-            Self::Uint8 => each(&|plane| {
-                Pixels::U8(plane.iter().map(|v| v.round_ties_even() as u8).collect())
-            }),
+            Self::Uint8 => {
+                each(&|plane| Pixels::U8(plane.iter().map(|v| v.round_ties_even() as u8).collect()))
+            }
             Self::Mask { threshold } => {
                 let mask = mask(threshold).into_iter();
-                vec![Pixels::U8(mask.map(|inside| if inside { 255 } else { 0 }).collect())]
+                vec![Pixels::U8(
+                    mask.map(|inside| if inside { 255 } else { 0 }).collect(),
+                )]
             }
             Self::Labels { threshold, wide } => {
                 let labels = connected_components(&mask(threshold), width);
                 if wide {
-                    vec![Pixels::F32(labels.iter().map(|label| *label as f32).collect())]
+                    vec![Pixels::F32(
+                        labels.iter().map(|label| *label as f32).collect(),
+                    )]
                 } else {
                     let labels = labels.iter().map(|label| u16::try_from(*label).ok());
                     vec![Pixels::U16(labels.collect::<Option<_>>()?)]
@@ -159,8 +166,14 @@ mod tests {
     fn numbers_are_rounded_and_clipped() {
         let result = [vec![-3.0, 0.5, 1.5, 254.6, 70000.0, f32::NAN]];
         let planes = |form: Form| form.planes(&result, 3).unwrap();
-        assert_eq!(planes(Form::Uint8), [Pixels::U8(vec![0, 0, 2, 255, 255, 0])]);
-        assert_eq!(planes(Form::Uint16), [Pixels::U16(vec![0, 0, 2, 255, 65535, 0])]);
+        assert_eq!(
+            planes(Form::Uint8),
+            [Pixels::U8(vec![0, 0, 2, 255, 255, 0])]
+        );
+        assert_eq!(
+            planes(Form::Uint16),
+            [Pixels::U16(vec![0, 0, 2, 255, 65535, 0])]
+        );
         let two = [vec![-3.0, 0.5], vec![1.5, 254.6]];
         let planes = Form::Float32.planes(&two, 2).unwrap();
         assert_eq!(planes, two.map(Pixels::F32));
@@ -168,11 +181,20 @@ mod tests {
 
     #[test]
     fn masks_and_labels_are_of_all_channels_together() {
-        let result = [vec![0.9, 0.5, 0.1, 0.0, 0.0, 0.2], vec![0.1, 0.0, 0.0, 0.7, 0.0, 0.6]];
+        let result = [
+            vec![0.9, 0.5, 0.1, 0.0, 0.0, 0.2],
+            vec![0.1, 0.0, 0.0, 0.7, 0.0, 0.6],
+        ];
         let mask = Form::of(asked(None, Some(0.5)), Makes::Probabilities).unwrap();
-        assert_eq!(mask.planes(&result, 3).unwrap(), [Pixels::U8(vec![255, 0, 0, 255, 0, 255])]);
+        assert_eq!(
+            mask.planes(&result, 3).unwrap(),
+            [Pixels::U8(vec![255, 0, 0, 255, 0, 255])]
+        );
         let labels = Form::of(asked(Some(OutputType::Labels), None), Makes::Probabilities).unwrap();
-        assert_eq!(labels.planes(&result, 3).unwrap(), [Pixels::U16(vec![1, 0, 0, 1, 0, 2])]);
+        assert_eq!(
+            labels.planes(&result, 3).unwrap(),
+            [Pixels::U16(vec![1, 0, 0, 1, 0, 2])]
+        );
         assert_eq!(labels.kind(), PixelType::U16);
     }
 
@@ -186,7 +208,11 @@ mod tests {
                 result[row * width + column] = 1.0;
             }
         }
-        let form = Form::of(asked(Some(OutputType::Labels), Some(0.2)), Makes::Probabilities).unwrap();
+        let form = Form::of(
+            asked(Some(OutputType::Labels), Some(0.2)),
+            Makes::Probabilities,
+        )
+        .unwrap();
         let result = [result];
         assert_eq!(form.planes(&result, width), None);
         let wide = form.widened().unwrap();
@@ -203,7 +229,13 @@ mod tests {
         let of = |kind, threshold, makes| Form::of(asked(kind, threshold), makes).unwrap_err();
         assert_eq!(of(None, Some(0.5), Makes::Image), FormError::NoMask);
         assert_eq!(of(Some(Labels), None, Makes::Image), FormError::NoMask);
-        assert_eq!(of(Some(Uint16), Some(0.5), Makes::Probabilities), FormError::MaskType);
-        assert_eq!(of(Some(Uint8), None, Makes::Probabilities), FormError::Rounded);
+        assert_eq!(
+            of(Some(Uint16), Some(0.5), Makes::Probabilities),
+            FormError::MaskType
+        );
+        assert_eq!(
+            of(Some(Uint8), None, Makes::Probabilities),
+            FormError::Rounded
+        );
     }
 }

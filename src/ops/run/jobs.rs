@@ -33,7 +33,9 @@ pub struct Job {
 impl Job {
     /// The files that are read.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(&self.input).chain(&self.labels).map(PathBuf::as_path)
+        std::iter::once(&self.input)
+            .chain(&self.labels)
+            .map(PathBuf::as_path)
     }
 }
 
@@ -58,7 +60,9 @@ pub enum JobError {
     #[diagnostic(help("a worklist is a text file with the path of an input in each line"))]
     EmptyWorklist { path: PathBuf },
     #[error("`{pattern}` cannot be understood as a pattern: {reason}")]
-    #[diagnostic(help("`*` stands for any text, `?` for a character, `[ab]` for one of several, `**` for folders"))]
+    #[diagnostic(help(
+        "`*` stands for any text, `?` for a character, `[ab]` for one of several, `**` for folders"
+    ))]
     Pattern { pattern: String, reason: String },
     #[error("no file matches `{pattern}`")]
     #[diagnostic(help("relative patterns start from the working directory"))]
@@ -104,7 +108,11 @@ pub enum JobError {
 }
 
 fn missing(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().take(5).map(|path| path.display().to_string()).collect();
+    let names: Vec<String> = paths
+        .iter()
+        .take(5)
+        .map(|path| path.display().to_string())
+        .collect();
     let more = match paths.len().saturating_sub(names.len()) {
         0 => String::new(),
         more => format!(", and {more} more"),
@@ -154,7 +162,10 @@ pub fn plan(
             true => named_in(&named.output, types[0]),
             false => named.output.clone(),
         };
-        let preview = named.preview.as_ref().map(|preview| preview_of(preview, many, named_in));
+        let preview = named
+            .preview
+            .as_ref()
+            .map(|preview| preview_of(preview, many, named_in));
         jobs.push(Job {
             labels: labels_of(named, &input, many)?,
             output,
@@ -191,7 +202,11 @@ fn inputs(named: &Named) -> Result<(Vec<PathBuf>, bool), JobError> {
         let path = path.clone();
         return Err(JobError::Folder { path });
     }
-    let gone: Vec<PathBuf> = paths.iter().filter(|path| !path.exists()).cloned().collect();
+    let gone: Vec<PathBuf> = paths
+        .iter()
+        .filter(|path| !path.exists())
+        .cloned()
+        .collect();
     match gone.is_empty() {
         true => Ok((paths, many)),
         false => Err(JobError::Missing { paths: gone }),
@@ -227,11 +242,13 @@ fn listed(worklist: &Path) -> Result<Vec<PathBuf>, JobError> {
         path: worklist.to_owned(),
         error,
     };
-    let bytes = read_at_most(worklist, MAX_WORKLIST).map_err(|error| unreadable(error.to_string()))?;
+    let bytes =
+        read_at_most(worklist, MAX_WORKLIST).map_err(|error| unreadable(error.to_string()))?;
     if bytes.len() as u64 > MAX_WORKLIST {
         return Err(unreadable("it is larger than 64 MiB".to_owned()));
     }
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let paths: Vec<PathBuf> = lines.map(PathBuf::from).collect();
@@ -293,8 +310,10 @@ fn labels_of(named: &Named, input: &Path, many: bool) -> Result<Option<PathBuf>,
         };
     }
     let name = input.file_name().unwrap_or_default();
-    let others = ["tif", "tiff", "png", "npy"].map(|extension| format!("{}.{extension}", stem(input)));
-    let names = std::iter::once(labels.join(name)).chain(others.iter().map(|name| labels.join(name)));
+    let others =
+        ["tif", "tiff", "png", "npy"].map(|extension| format!("{}.{extension}", stem(input)));
+    let names =
+        std::iter::once(labels.join(name)).chain(others.iter().map(|name| labels.join(name)));
     let found = names.into_iter().find(|path| path.is_file());
     found.map(Some).ok_or_else(|| JobError::NoLabels {
         input: input.to_owned(),

@@ -163,7 +163,12 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
     let recipe = options.recipe(&runner);
     let waiting = |job: &Job| !(options.resume && is_finished(job, &recipe));
     let jobs = planned.jobs.into_iter();
-    let jobs: Vec<(Job, bool)> = jobs.map(|job| { let waits = waiting(&job); (job, waits) }).collect();
+    let jobs: Vec<(Job, bool)> = jobs
+        .map(|job| {
+            let waits = waiting(&job);
+            (job, waits)
+        })
+        .collect();
     let mut report = Report {
         target: options.target.clone(),
         model: options.model.clone(),

@@ -46,7 +46,9 @@ impl Shown {
 
     fn preview(self, panels: Vec<Panel>, legend: Vec<String>) -> Preview {
         // A bar would be wrong in one direction where pixels are no squares.
-        let square = self.pixel.filter(|[high, wide]| (high - wide).abs() <= 1e-3 * wide.abs());
+        let square = self
+            .pixel
+            .filter(|[high, wide]| (high - wide).abs() <= 1e-3 * wide.abs());
         Preview {
             title: self.title,
             size: self.size,

@@ -81,7 +81,12 @@ impl<'a> Plan<'a> {
 
     fn selection(&self, path: &Path, reader: &Reader) -> Result<Selection, TaskError> {
         let frames = self.options.frames.as_ref();
-        Ok(Selection::of(path, reader.info(), frames, self.options.channel)?)
+        Ok(Selection::of(
+            path,
+            reader.info(),
+            frames,
+            self.options.channel,
+        )?)
     }
 
     fn images(
@@ -90,9 +95,14 @@ impl<'a> Plan<'a> {
         job: &Job,
         progress: &dyn Progress,
     ) -> Result<Outcome, TaskError> {
-        match (self.images_as(self.form, images, job, progress), self.form.widened()) {
+        match (
+            self.images_as(self.form, images, job, progress),
+            self.form.widened(),
+        ) {
             // Rare enough to begin again.
-            (Err(TaskError::ManyObjects), Some(form)) => self.images_as(form, images, job, progress),
+            (Err(TaskError::ManyObjects), Some(form)) => {
+                self.images_as(form, images, job, progress)
+            }
             (ran, _) => ran,
         }
     }
@@ -191,7 +201,12 @@ impl<'a> Plan<'a> {
         let (frame, slice) = selection.place(0);
         let channel = selection.channels.start;
         let axes = reader.info().axes;
-        let mut place = job.input.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut place = job
+            .input
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         for (name, number, of) in [
             ("frame", frame, axes.frames),
             ("slice", slice, axes.slices),
@@ -225,12 +240,25 @@ fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
     let (kind, useful): (_, &[&str]) = match &runner.kind {
         Kind::Images(images) if images.makes_probabilities() => (
             "which segments images",
-            &["--output-type", "--threshold", "--channel", "--frames", "--preview"],
+            &[
+                "--output-type",
+                "--threshold",
+                "--channel",
+                "--frames",
+                "--preview",
+            ],
         ),
         Kind::Images(_) => (
             "which restores images",
             // What is wrong with a threshold here has words of its own.
-            &["--no-rescale", "--output-type", "--threshold", "--channel", "--frames", "--preview"],
+            &[
+                "--no-rescale",
+                "--output-type",
+                "--threshold",
+                "--channel",
+                "--frames",
+                "--preview",
+            ],
         ),
         Kind::Cells(_) => (
             "which classifies the objects of a label image",

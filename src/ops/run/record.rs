@@ -68,9 +68,8 @@ impl Recipe {
 impl Record {
     /// Whether `output` is what a run with this recipe made, and unchanged since.
     pub fn proves(output: &Path, made_from: Digest) -> bool {
-        Self::read(output).is_some_and(|record| {
-            Self::of(output, made_from).is_ok_and(|found| found == record)
-        })
+        Self::read(output)
+            .is_some_and(|record| Self::of(output, made_from).is_ok_and(|found| found == record))
     }
 
     /// Notes that `output` was made so.
@@ -128,9 +127,15 @@ mod tests {
         assert!(Record::proves(&output, made_from));
 
         let other = Recipe::new(&["weightsa", "rguments"]);
-        assert!(!Record::proves(&output, other.of_files([input.as_path()]).unwrap()));
+        assert!(!Record::proves(
+            &output,
+            other.of_files([input.as_path()]).unwrap()
+        ));
         fs::write(&input, b"longer input").unwrap();
-        assert!(!Record::proves(&output, recipe.of_files([input.as_path()]).unwrap()));
+        assert!(!Record::proves(
+            &output,
+            recipe.of_files([input.as_path()]).unwrap()
+        ));
         fs::write(&output, b"cut").unwrap();
         assert!(!Record::proves(&output, made_from));
         Record::write(&output, made_from).unwrap();

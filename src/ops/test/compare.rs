@@ -84,7 +84,12 @@ impl Comparison {
             (None, _) => true,
             (Some(Largest { error: None, .. }), _) => false,
             (Some(_), None) => true,
-            (Some(Largest { error: Some(old), .. }), Some(new)) => new > *old,
+            (
+                Some(Largest {
+                    error: Some(old), ..
+                }),
+                Some(new),
+            ) => new > *old,
         };
         if is_further {
             let (found, expected) = values();
@@ -148,8 +153,18 @@ mod tests {
     #[test]
     fn what_is_no_number_matches_only_its_like() {
         let (nan, inf) = (f64::NAN, f64::INFINITY);
-        assert_eq!(compared(&[(nan, nan), (inf, inf), (-inf, -inf)]).mismatches(), 0);
-        let odd = compared(&[(1.0, 50.0), (nan, 1.0), (1.0, nan), (1.0, inf), (inf, 1.0), (-inf, inf)]);
+        assert_eq!(
+            compared(&[(nan, nan), (inf, inf), (-inf, -inf)]).mismatches(),
+            0
+        );
+        let odd = compared(&[
+            (1.0, 50.0),
+            (nan, 1.0),
+            (1.0, nan),
+            (1.0, inf),
+            (inf, 1.0),
+            (-inf, inf),
+        ]);
         assert_eq!(odd.mismatches(), 6);
         let largest = odd.into_largest().unwrap();
         assert_eq!((largest.error, largest.place.as_str()), (None, "at 1"));
@@ -170,7 +185,10 @@ mod tests {
         };
         assert!(allows(2000.0) && !allows(1999.0));
         let largest = comparison.clone().into_largest().unwrap();
-        assert_eq!((largest.place.as_str(), largest.found.as_str()), ("line 0", "clump"));
+        assert_eq!(
+            (largest.place.as_str(), largest.found.as_str()),
+            ("line 0", "clump")
+        );
         // What expects nothing is met by nothing.
         assert!(Comparison::default().passes(&TOLERANCE));
     }

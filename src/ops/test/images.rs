@@ -60,7 +60,15 @@ pub(super) fn compare(
 ) -> Result<(Comparison, Tolerance), TaskError> {
     let mut reader = Reader::of_blob(path, expected)?;
     let (given, wanted) = (stack.info.axes, reader.info().axes);
-    let lengths = |axes: Axes| [axes.frames, axes.slices, axes.channels, axes.height, axes.width];
+    let lengths = |axes: Axes| {
+        [
+            axes.frames,
+            axes.slices,
+            axes.channels,
+            axes.height,
+            axes.width,
+        ]
+    };
     if lengths(given) != lengths(wanted) {
         return Err(TaskError::Shape {
             what: "the shape of the result".to_owned(),
@@ -83,12 +91,19 @@ pub(super) fn compare(
     for (((frame, slice, channel), expected), found) in planes.iter().zip(&stack.planes) {
         let place = |at: usize| {
             let mut place = format!("frame {frame}");
-            for (name, number, of) in [("slice", slice, wanted.slices), ("channel", channel, wanted.channels)] {
+            for (name, number, of) in [
+                ("slice", slice, wanted.slices),
+                ("channel", channel, wanted.channels),
+            ] {
                 if of > 1 {
                     place += &format!(", {name} {number}");
                 }
             }
-            format!("{place}, row {}, column {}", at / wanted.width, at % wanted.width)
+            format!(
+                "{place}, row {}, column {}",
+                at / wanted.width,
+                at % wanted.width
+            )
         };
         for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
             let (found, expected) = (f64::from(*found), f64::from(*expected));

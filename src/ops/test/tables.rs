@@ -77,7 +77,9 @@ pub(super) fn compare(
     let numbers = wanted.iter().flat_map(|row| {
         let cells = row.cells().zip(&columns);
         let measured = cells.filter(|(_, column)| !EXACT.contains(&column.as_str()));
-        measured.filter_map(|(cell, _)| number(cell)).map(|v| v as f32)
+        measured
+            .filter_map(|(cell, _)| number(cell))
+            .map(|v| v as f32)
     });
     let tolerance = tolerance(vector, numbers);
     let mut comparison = Comparison::default();
