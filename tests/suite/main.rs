@@ -12,6 +12,7 @@ mod cpu;
 mod forward;
 mod hitmictools;
 mod hostile;
+mod images;
 mod layers;
 mod lock;
 mod model_args;
