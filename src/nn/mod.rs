@@ -18,8 +18,10 @@ mod layer;
 mod monai;
 pub mod monai_unet;
 pub mod nafnet;
+mod onnx;
 mod op;
 mod program;
+mod recognise;
 pub mod rfdetr;
 mod wording;
 
@@ -33,6 +35,7 @@ pub use layer::{Conv2d, Expected, Role};
 pub use monai::{
     Activation, Block, Convolution, Dropout, Letter, Norm, Ordering, ResidualUnit, Step, Style,
 };
+pub use onnx::{OnnxError, from_onnx, onnx_input};
 pub use op::{Binary, Conv, Function, Op, Shape};
 pub use program::{Chain, Program};
 
