@@ -17,6 +17,7 @@ mod layers;
 mod lock;
 mod model_args;
 mod networks;
+mod onnx_networks;
 mod pickle_files;
 mod pickle_hostile;
 mod pickle_innocent;
