@@ -11,6 +11,7 @@ mod config;
 mod hitmictools;
 mod hostile;
 mod images;
+mod images_damage;
 mod layers;
 mod lock;
 mod model_args;
