@@ -13,6 +13,7 @@ mod forward;
 mod hitmictools;
 mod hostile;
 mod images;
+mod images_damage;
 mod layers;
 mod lock;
 mod model_args;
