@@ -64,7 +64,7 @@ impl Layout {
 
     /// Bytes of a directory, of the first plane's or of another's.
     fn directory_size(&self, first: bool) -> u64 {
-        let entries = 12 + u64::from(first) + if self.resolution.is_some() { 3 } else { 0 };
+        let entries = 12 + u64::from(first) + if self.resolution.is_some() { 2 } else { 0 };
         match self.big {
             true => 8 + entries * 20 + 8,
             false => 2 + entries * 12 + 4,

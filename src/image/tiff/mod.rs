@@ -56,12 +56,16 @@ impl Stack {
     /// Reads all directories, and no pixels.
     pub fn open(blob: Blob) -> Result<Self, Fault> {
         let (mut file, at) = Directories::open(blob)?;
-        let (pages, directory) = walk(&mut file, at)?;
+        if at == 0 {
+            return Err(Fault::damaged("its header", "a first directory", "none"));
+        }
         let place = "page 1";
+        let directory = file.directory(at, place)?;
         if let Some((_, what)) = PRIVATE.iter().find(|(tag, _)| directory.has(*tag)) {
             return Err(Fault::unsupported(*what));
         }
         let first = Page::read(&mut file, &directory, place)?;
+        let pages = walk(&mut file, at, &first)?;
         let text = file
             .text(&directory, DESCRIPTION, place)?
             .unwrap_or_default();
@@ -157,10 +161,10 @@ fn chunks(page: &Page, start: u64, size: u64) -> Vec<(u64, u64)> {
     }
 }
 
-/// Where the directories begin, and the first of them. Smaller versions of other pages are passed over.
-fn walk(file: &mut Directories, first: u64) -> Result<(Vec<u64>, Directory), Fault> {
+/// Where the directories begin. Smaller versions of other pages are passed over.
+fn walk(file: &mut Directories, start: u64, first: &Page) -> Result<Vec<u64>, Fault> {
     let (mut places, mut seen) = (Vec::new(), HashSet::new());
-    let (mut at, mut head, mut form) = (first, None, None);
+    let mut at = start;
     while at != 0 {
         let place = format!("page {}", seen.len() + 1);
         if !seen.insert(at) {
@@ -168,34 +172,23 @@ fn walk(file: &mut Directories, first: u64) -> Result<(Vec<u64>, Directory), Fau
             return Err(Fault::damaged(place, "another directory", found));
         }
         let directory = file.directory(at, &place)?;
-        let next = directory.next;
         let reduced = file.first(&directory, SUBFILE, &place)?.unwrap_or(0) & 1 == 1;
-        if !reduced || head.is_none() {
-            let sides = (
-                file.first(&directory, HEIGHT, &place)?,
-                file.first(&directory, WIDTH, &place)?,
-            );
-            let expected = *form.get_or_insert(sides);
-            if sides != expected {
-                let words = |(height, width): (Option<u64>, Option<u64>)| {
-                    format!(
-                        "{} rows and {} columns",
-                        height.unwrap_or(0),
-                        width.unwrap_or(0)
-                    )
-                };
-                let expected = format!("{}, as on page 1", words(expected));
-                return Err(Fault::damaged(place, expected, words(sides)));
+        if !reduced || at == start {
+            let height = file.first(&directory, HEIGHT, &place)?.unwrap_or(0);
+            let width = file.first(&directory, WIDTH, &place)?.unwrap_or(0);
+            if (height, width) != (first.height as u64, first.width as u64) {
+                let expected = format!(
+                    "{} rows and {} columns, as on page 1",
+                    first.height, first.width
+                );
+                let found = format!("{height} rows and {width} columns");
+                return Err(Fault::damaged(place, expected, found));
             }
             places.push(at);
-            head.get_or_insert(directory);
         }
-        at = next;
+        at = directory.next;
     }
-    match head {
-        Some(head) => Ok((places, head)),
-        None => Err(Fault::damaged("its header", "a first directory", "none")),
-    }
+    Ok(places)
 }
 
 /// The lengths of T, Z and C (in pages), and where the planes are.
