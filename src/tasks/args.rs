@@ -135,12 +135,7 @@ impl<'a> Table<'a> {
         self.bad(name, expected, shown(found))
     }
 
-    fn required<T>(
-        &self,
-        name: &str,
-        value: Option<T>,
-        expected: &str,
-    ) -> Result<T, BadArgument> {
+    fn required<T>(&self, name: &str, value: Option<T>, expected: &str) -> Result<T, BadArgument> {
         value.ok_or_else(|| self.bad(name, expected, "nothing"))
     }
 
@@ -376,7 +371,9 @@ mod tests {
             read.unwrap_err().to_string()
         };
         let messages = [
-            FrameArgs::read(Task::Segment, None).unwrap_err().to_string(),
+            FrameArgs::read(Task::Segment, None)
+                .unwrap_err()
+                .to_string(),
             refused(json!({"patch_size": 64})),
             refused(json!({"patch_size": 64.0, "overlap_ratio": 0.25})),
             refused(json!({"patch_size": 100_000, "overlap_ratio": 0.25})),

@@ -104,7 +104,11 @@ impl CellClassifier {
         check_finite(image, width)?;
         let side = self.args.min_size;
         let rois = Roi::all(labels, width);
-        let batch = self.args.batch_size.min(MOST_IN_BATCH / (side * side)).max(1);
+        let batch = self
+            .args
+            .batch_size
+            .min(MOST_IN_BATCH / (side * side))
+            .max(1);
         let mut objects = Vec::with_capacity(rois.len());
         for rois in rois.chunks(batch) {
             if progress.interrupted() {

@@ -46,10 +46,9 @@ impl Task {
             (ModelKind::FlexResNet, _) | (ModelKind::Custom, Some(nn::Kind::FlexResNet)) => {
                 Ok(Self::Classify)
             }
-            (
-                ModelKind::Custom,
-                Some(nn::Kind::RfDetrBase | nn::Kind::RfDetrSegmentation),
-            ) => Err(NotRun::Detector),
+            (ModelKind::Custom, Some(nn::Kind::RfDetrBase | nn::Kind::RfDetrSegmentation)) => {
+                Err(NotRun::Detector)
+            }
             (ModelKind::Custom, None) => Err(NotRun::Undeclared),
         }
     }
