@@ -234,7 +234,8 @@ def main(folder):
         cases.append({"name": name, "task": task, "network": network, "args": args})
     labels = objects()
     image = picture(labels.shape, "float32")
-    for side in (16, 24, 9):
+    # Shrunk to 12 or less, object 9 vanishes: of zeros PyTorch's float32 itself is off by 5e-5, since norms divide by next to nothing.
+    for side in (16, 24, 13):
         found, shares = peer.classify(networks["classify"], labels, image, side)
         cases.append({"name": f"classify-{side}", "task": "classify", "network": "classify", "min_size": side})
         cases[-1] |= {"labels": [int(label) for label in found], "probabilities": shares.tolist()}
