@@ -140,9 +140,7 @@ pub fn distance(graph: &Graph, images: &[f32], results: &[f32]) -> f64 {
     let results = results.chunks(graph.shape(graph.output()).elements());
     let each = inputs.zip(results).map(|(image, result)| {
         let expected = plain::run(graph, image);
-        let most = expected
-            .iter()
-            .fold(0.1, |most: f64, v| most.max(v.abs()));
+        let most = expected.iter().fold(0.1, |most: f64, v| most.max(v.abs()));
         let pairs = expected.iter().zip(result);
         let apart = pairs.map(|(expected, found)| (expected - f64::from(*found)).abs() / most);
         // A NaN must not be lost.
