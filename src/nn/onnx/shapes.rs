@@ -93,7 +93,7 @@ impl Importer<'_> {
         let shape = self.graph.shape(view.id);
         let known = view.is_image(shape, self.batch);
         let op = match view.order[at] {
-            1 if known => Op::Channels {
+            1 if view.has_channels(shape, self.batch) => Op::Channels {
                 start,
                 channels: size,
             },
