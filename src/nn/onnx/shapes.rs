@@ -45,7 +45,11 @@ impl Importer<'_> {
             }
             (Some(1), list) => fold::sides(call, list)?,
             _ => {
-                return Err(call.form("input 1", "a size, or a list of sizes", format!("{list:?}")));
+                return Err(call.form(
+                    "input 1",
+                    "a size, or a list of sizes",
+                    format!("{list:?}"),
+                ));
             }
         };
         let whole = sizes
