@@ -297,7 +297,13 @@ fn what_is_not_supported_is_named() {
         chain(one(node("Conv", &["x", "w"], "y", &[])), vec![]),
         chain(one(node("Relu", &["y"], "y", &[])), vec![]),
         chain(one(node("Relu", &["x"], "z", &[])), vec![]),
-        chain(one(node("Relu", &["x"], "x", &[])), vec![]),
+        chain(
+            vec![
+                node("Relu", &["x"], "y", &[]),
+                node("Tanh", &["x"], "y", &[]),
+            ],
+            vec![],
+        ),
         chain(one(node("Relu", &["w"], "y", &[])), vec![floats("w", &[1])]),
         chain(
             one(node("Add", &["x", "w"], "y", &[])),
@@ -371,6 +377,7 @@ fn what_constants_become_is_bounded() {
             &[("axis", AttributeValue::Int(0))],
         ));
     }
+    nodes.push(node("Add", &["x", "c40"], "y", &[]));
     let said = refusal(&chain(nodes, vec![floats("w", &[64])]));
     assert!(said.contains("more than 4194688 numbers"), "{said}");
     let mut nodes = vec![node(
@@ -397,6 +404,7 @@ fn what_constants_become_is_bounded() {
             &[],
         ));
     }
+    nodes.push(node("Relu", &["c60"], "y", &[]));
     let said = refusal(&chain(nodes, vec![floats("w", &[1])]));
     assert!(said.contains("more than 4194310 numbers"), "{said}");
 }
