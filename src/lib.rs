@@ -26,7 +26,7 @@
 //! | [`archive`] | the ZIP: its canonical form, written and verified to the byte, and a strict reader of anyone's |
 //! | [`cache`] | what earlier runs learnt of files: stamps, digests and facts |
 //! | [`yaml`] | YAML as PyYAML reads it: which scalars it takes for what, and a writer that it gives back unchanged |
-//! | [`value`], [`created`], [`atomic`], [`wording`] | plain values; the creation date; files that appear whole or not at all; which name was meant |
+//! | [`value`], [`created`], [`atomic`], [`wording`], [`npy`] | plain values; the creation date; files that appear whole or not at all; which name was meant; headers of NPY files |
 //! | [`blob`] | bytes that can be read at any position, of a file or in memory |
 //! | [`digest`], [`progress`] | digests and hashing over all cores; what long work reports to |
 //!
@@ -50,6 +50,7 @@ pub mod image;
 pub mod inspect;
 pub mod lockfile;
 pub mod nn;
+pub mod npy;
 pub mod ops;
 pub mod packed;
 pub mod plan;

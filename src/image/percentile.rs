@@ -16,6 +16,8 @@ pub(super) fn percentiles(plane: &Pixels, width: usize, shares: [f64; 2]) -> [f3
         Pixels::U8(list) => columns(list, width, shares, |v| v.into(), whole),
         Pixels::U16(list) => columns(list, width, shares, |v| v.into(), whole),
         Pixels::I16(list) => columns(list, width, shares, |v| v.into(), whole),
+        Pixels::U32(list) => columns(list, width, shares, |v| rank(v as f32), float),
+        Pixels::I32(list) => columns(list, width, shares, |v| rank(v as f32), float),
         Pixels::F32(list) => columns(list, width, shares, rank, float),
     };
     [0, 1].map(|which| {

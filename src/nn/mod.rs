@@ -19,9 +19,11 @@ mod layer;
 mod monai;
 pub mod monai_unet;
 pub mod nafnet;
+mod onnx;
 mod op;
 mod places;
 mod program;
+mod recognise;
 pub mod rfdetr;
 mod wording;
 
@@ -35,6 +37,7 @@ pub use layer::{Conv2d, Expected, Role};
 pub use monai::{
     Activation, Block, Convolution, Dropout, Letter, Norm, Ordering, ResidualUnit, Step, Style,
 };
+pub use onnx::{OnnxError, from_onnx, onnx_input};
 pub use op::{Binary, Conv, Function, Op, Shape};
 pub use program::{Chain, Program};
 

@@ -5,6 +5,8 @@ mod classify;
 mod frames;
 mod kind;
 pub mod network;
+pub mod pi;
+pub mod table;
 
 pub use args::{BadArgument, ClassifyArgs, FrameArgs};
 pub use classify::{CellClassifier, ClassifyError, Object};

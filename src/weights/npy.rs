@@ -1,5 +1,4 @@
-//! NPY: one array of NumPy, as `numpy.save` writes it, in versions 1.0 to 3.0 of the format
-//! (`numpy/lib/format.py`, and NEP 1).
+//! NPY: one array of NumPy, as `numpy.save` writes it.
 
 use std::io;
 
@@ -8,20 +7,8 @@ use super::audit::{Audit, Kind};
 use super::pickle::{self, NoHost};
 use super::tensor::{DType, Tensor, contiguous_strides};
 use crate::blob::Blob;
-
-/// How every file begins.
-pub const MAGIC: &[u8] = b"\x93NUMPY";
-
-/// The longest header that is read, in bytes; NumPy itself takes 10,000 characters unless told otherwise.
-const LONGEST_HEADER: u64 = 64 << 10;
-
-/// Dimensions of an array: NumPy's limit.
-const MOST_DIMENSIONS: usize = 64;
-
-/// Whether a file that begins so would be taken for one.
-pub fn looks_like(head: &[u8]) -> bool {
-    head.starts_with(MAGIC)
-}
+pub use crate::npy::looks_like;
+use crate::npy::{Header, NpyError};
 
 /// What the file holds.
 #[derive(Debug)]
@@ -37,17 +24,13 @@ pub enum Npy {
 /// # Errors
 /// Fails if it cannot be read, is damaged, or holds something else than numbers or objects.
 pub fn read(blob: &Blob) -> Result<Npy, WeightsError> {
-    let (text, start) = header_text(blob)?;
-    let header = Header::parse(&text).map_err(|(at, message)| {
-        malformed(
-            start - text.len() as u64 + at as u64,
-            format!("its header: {message}"),
-        )
-    })?;
+    let header =
+        Header::read(blob).map_err(|NpyError { offset, message }| malformed(offset, message))?;
+    let start = header.start;
     let data = blob
         .slice(start..blob.size())
         .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
-    let (dtype, big_endian) = match element(&header.descr) {
+    let (dtype, big_endian) = match element(&header) {
         Ok(found) => found,
         Err(Element::Object) => return objects(&data).map(Npy::Objects),
         Err(Element::Unknown) => {
@@ -94,44 +77,6 @@ fn malformed(offset: u64, message: impl Into<String>) -> WeightsError {
     }
 }
 
-/// The header as text, and where the data begins.
-fn header_text(blob: &Blob) -> Result<(String, u64), WeightsError> {
-    let short = |_| malformed(0, "it ends before its header does");
-    let mut start = [0; 8];
-    blob.read_exact_at(&mut start, 0).map_err(short)?;
-    let [.., major, minor] = start;
-    if !start.starts_with(MAGIC) {
-        return Err(malformed(0, "it does not begin with `\\x93NUMPY`"));
-    }
-    let (length, position) = match (major, minor) {
-        (1, 0) => {
-            let mut length = [0; 2];
-            blob.read_exact_at(&mut length, 8).map_err(short)?;
-            (u64::from(u16::from_le_bytes(length)), 10)
-        }
-        (2 | 3, 0) => {
-            let mut length = [0; 4];
-            blob.read_exact_at(&mut length, 8).map_err(short)?;
-            (u64::from(u32::from_le_bytes(length)), 12)
-        }
-        _ => {
-            let message = format!("expected version 1.0, 2.0 or 3.0, found {major}.{minor}");
-            return Err(malformed(6, message));
-        }
-    };
-    if length > LONGEST_HEADER {
-        let message = format!("its header has {length} bytes; at most {LONGEST_HEADER} are taken");
-        return Err(malformed(8, message));
-    }
-    let mut bytes = vec![0; length as usize];
-    blob.read_exact_at(&mut bytes, position).map_err(short)?;
-    // What is read here is ASCII in every version; only the names of fields, which are not read, could be more.
-    match String::from_utf8(bytes) {
-        Ok(text) if text.is_ascii() => Ok((text, position + length)),
-        _ => Err(malformed(position, "its header is not ASCII")),
-    }
-}
-
 /// An array of objects is a pickle; whoever loads it runs it.
 fn objects(data: &Blob) -> Result<Audit, WeightsError> {
     let mut audit = Audit::default();
@@ -148,12 +93,9 @@ enum Element {
     Unknown,
 }
 
-/// The dtype of a `descr` such as `<f4`, and whether its numbers have their highest byte first.
-fn element(descr: &str) -> Result<(DType, bool), Element> {
-    let (order, kind) = match descr.as_bytes() {
-        [order @ (b'<' | b'>' | b'|'), ..] => (*order, descr.get(1..).unwrap_or_default()),
-        _ => return Err(Element::Unknown),
-    };
+/// The dtype of the elements, and whether they have their highest byte first.
+fn element(header: &Header) -> Result<(DType, bool), Element> {
+    let (big_endian, kind) = header.element().ok_or(Element::Unknown)?;
     let dtype = match kind {
         "f8" => DType::F64,
         "f4" => DType::F32,
@@ -172,164 +114,16 @@ fn element(descr: &str) -> Result<(DType, bool), Element> {
         "O" | "O8" | "O4" => return Err(Element::Object),
         _ => return Err(Element::Unknown),
     };
-    if order == b'|' && dtype.size() > 1 {
+    if header.descr.starts_with('|') && dtype.size() > 1 {
         return Err(Element::Unknown);
     }
-    Ok((dtype, order == b'>'))
-}
-
-/// The header: a dict literal of exactly three keys.
-struct Header {
-    descr: String,
-    fortran_order: bool,
-    shape: Vec<u64>,
-}
-
-/// Where in the text something is wrong, and what.
-type Wrong = (usize, &'static str);
-
-impl Header {
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        let mut from = Literal { text, position: 0 };
-        let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        from.expect('{', "expected `{`")?;
-        while !from.take('}') {
-            let at = from.position;
-            let key = from.string()?;
-            from.expect(':', "expected `:`")?;
-            let again = match key {
-                "descr" => descr.replace(from.string()?.to_owned()).is_some(),
-                "fortran_order" => fortran_order.replace(from.truth()?).is_some(),
-                "shape" => shape.replace(from.shape()?).is_some(),
-                _ => return Err((at, "expected the keys `descr`, `fortran_order` and `shape`")),
-            };
-            if again {
-                return Err((at, "a key stands there twice"));
-            }
-            if !from.take(',') {
-                from.expect('}', "expected `,` or `}`")?;
-                break;
-            }
-        }
-        from.blanks();
-        if from.position != text.len() {
-            return Err((from.position, "something follows the dict"));
-        }
-        match (descr, fortran_order, shape) {
-            (Some(descr), Some(fortran_order), Some(shape)) => Ok(Self {
-                descr,
-                fortran_order,
-                shape,
-            }),
-            _ => Err((0, "expected the keys `descr`, `fortran_order` and `shape`")),
-        }
-    }
-}
-
-/// Takes a Python literal apart, as far as a header needs it.
-struct Literal<'a> {
-    text: &'a str,
-    position: usize,
-}
-
-impl<'a> Literal<'a> {
-    fn rest(&self) -> &'a str {
-        self.text.get(self.position..).unwrap_or_default()
-    }
-
-    fn blanks(&mut self) {
-        let rest = self.rest();
-        self.position += rest.len()
-            - rest
-                .trim_start_matches([' ', '\t', '\n', '\r', '\x0c'])
-                .len();
-    }
-
-    /// Takes the character, if it comes next.
-    fn take(&mut self, wanted: char) -> bool {
-        self.blanks();
-        let there = self.rest().starts_with(wanted);
-        self.position += if there { wanted.len_utf8() } else { 0 };
-        there
-    }
-
-    fn expect(&mut self, wanted: char, or: &'static str) -> Result<(), Wrong> {
-        match self.take(wanted) {
-            true => Ok(()),
-            false => Err((self.position, or)),
-        }
-    }
-
-    /// A string without escapes; where a list of fields stands in its place, the array has fields.
-    fn string(&mut self) -> Result<&'a str, Wrong> {
-        self.blanks();
-        let at = self.position;
-        let quote = match self.rest().chars().next() {
-            Some(quote @ ('\'' | '"')) => quote,
-            Some('[') => return Err((at, "arrays with fields are not read")),
-            _ => return Err((at, "expected a string")),
-        };
-        let inside = self.rest().get(1..).unwrap_or_default();
-        let (text, _) = inside
-            .split_once(quote)
-            .ok_or((at, "a string has no end"))?;
-        if text.contains(['\\', '\n']) {
-            return Err((at, "expected a plain string"));
-        }
-        self.position += text.len() + 2;
-        Ok(text)
-    }
-
-    fn truth(&mut self) -> Result<bool, Wrong> {
-        self.blanks();
-        for (word, value) in [("True", true), ("False", false)] {
-            if self.rest().starts_with(word) {
-                self.position += word.len();
-                return Ok(value);
-            }
-        }
-        Err((self.position, "expected True or False"))
-    }
-
-    /// A tuple of numbers. NumPy under Python 2 wrote `3L`.
-    fn shape(&mut self) -> Result<Vec<u64>, Wrong> {
-        let mut shape = Vec::new();
-        self.expect('(', "expected a tuple")?;
-        while !self.take(')') {
-            self.blanks();
-            let at = self.position;
-            let digits = self.rest();
-            let digits = digits.len()
-                - digits
-                    .trim_start_matches(|c: char| c.is_ascii_digit())
-                    .len();
-            let number = self
-                .rest()
-                .get(..digits)
-                .and_then(|digits| digits.parse().ok());
-            let number = number.ok_or((at, "expected a number that fits into 64 bits"))?;
-            self.position += digits;
-            self.take('L');
-            shape.push(number);
-            if shape.len() > MOST_DIMENSIONS {
-                return Err((at, "an array has at most 64 dimensions"));
-            }
-            if !self.take(',') {
-                self.expect(')', "expected `,` or `)`")?;
-                // `(3)` is a number and no tuple.
-                if shape.len() == 1 {
-                    return Err((at, "expected a tuple"));
-                }
-                break;
-            }
-        }
-        Ok(shape)
-    }
+    Ok((dtype, big_endian))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::npy::MAGIC;
     use crate::progress::Silent;
     use std::path::Path;
 

@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 20] = [
     &["weights"],
     &["config", "archive", "image"],
     &["cache", "yaml"],
-    &["atomic", "value", "created", "wording"],
+    &["atomic", "value", "created", "wording", "npy"],
     &["blob"],
     &["digest"],
     &["progress"],

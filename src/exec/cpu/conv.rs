@@ -96,11 +96,6 @@ impl Dense {
             bias: padded_bias,
         })
     }
-
-    /// How many numbers come out for each pixel.
-    pub(super) fn outputs(&self) -> usize {
-        self.outputs
-    }
 }
 
 impl WithSimd for Lines<'_> {

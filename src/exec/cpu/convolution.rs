@@ -142,7 +142,9 @@ impl Convolution {
                 }),
                 Kernel::Depthwise(weights, bias) => {
                     let taps = part.rows.len() * part.columns.len();
-                    let lines = output.chunks_exact_mut(width).zip(starts.chunks_exact(taps));
+                    let lines = output
+                        .chunks_exact_mut(width)
+                        .zip(starts.chunks_exact(taps));
                     for (output, starts) in lines {
                         arch.dispatch(Depthwise {
                             channels: self.output.channels,
@@ -257,7 +259,9 @@ impl Part {
         for row in &self.rows {
             let start = input.start_or_zeros(base + row) as isize;
             let columns = self.columns.iter();
-            starts.extend(columns.map(|column| (start + column * channels) as usize + self.first_input));
+            starts.extend(
+                columns.map(|column| (start + column * channels) as usize + self.first_input),
+            );
         }
     }
 }

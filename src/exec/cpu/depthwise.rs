@@ -52,10 +52,7 @@ impl Depthwise<'_> {
         let count = (self.channels - first).min(S::F32_LANES);
         let mut sums = [load(simd, &self.bias[first..first + count]); P];
         for (tap, start) in self.starts.iter().enumerate() {
-            let weight = load(
-                simd,
-                &self.weights[tap * self.channels + first..][..count],
-            );
+            let weight = load(simd, &self.weights[tap * self.channels + first..][..count]);
             let input = &self.input[start + first + pixel * self.input_step..];
             for (p, sum) in sums.iter_mut().enumerate() {
                 let value = load(simd, &input[p * self.input_step..][..count]);

@@ -119,7 +119,9 @@ impl Rows<'_> {
 
     /// Where a row's first pixel lies, its margin left out; `None` if the image has no such row.
     pub(super) fn start(&self, row: isize) -> Option<usize> {
-        let row = usize::try_from(row).ok().filter(|row| *row < self.shape.height)?;
+        let row = usize::try_from(row)
+            .ok()
+            .filter(|row| *row < self.shape.height)?;
         Some((row % self.held) * self.pitch() + self.margins[0] * self.shape.channels)
     }
 

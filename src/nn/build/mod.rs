@@ -14,6 +14,7 @@ use super::graph::{Graph, GraphBuilder, GraphError, ValueId};
 use super::layer::Conv2d;
 use super::op::{Conv, Op, Shape, kernel_first};
 
+pub(super) use monai::running;
 pub use state::StateDict;
 
 /// The most numbers that a network's weights may have: 1 GiB in single precision.

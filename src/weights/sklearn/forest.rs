@@ -11,6 +11,8 @@ use crate::weights::numpy::{Labels, mismatch};
 pub struct TreeClassifier {
     pub classes: Labels,
     pub tree: Tree,
+    /// Whether it predicts of rows that lack values; scikit-learn refuses them otherwise.
+    pub takes_missing: bool,
 }
 
 /// A fitted `RandomForestClassifier` or `ExtraTreesClassifier`: the mean of its trees' probabilities.
@@ -19,12 +21,18 @@ pub struct Forest {
     pub classes: Labels,
     /// At least one.
     pub trees: Vec<Tree>,
+    /// Whether it predicts of rows that lack values: if its first tree does, since scikit-learn 1.4.
+    pub takes_missing: bool,
 }
 
 /// Reads a single tree's attributes.
 pub(super) fn read_tree(fields: &Fields, _: usize) -> Result<Model, SklearnError> {
     let (classes, tree) = classifier(fields)?;
-    Ok(Model::Tree(TreeClassifier { classes, tree }))
+    Ok(Model::Tree(TreeClassifier {
+        classes,
+        tree,
+        takes_missing: takes_missing(fields)?,
+    }))
 }
 
 /// Reads a forest's attributes.
@@ -37,6 +45,7 @@ pub(super) fn read_forest(fields: &Fields, _: usize) -> Result<Model, SklearnErr
         items.ok_or_else(|| nodes.unlike("a list of trees", id))
     })?;
     let mut trees = Vec::new();
+    let mut takes_missing_values = fields.version()? >= (1, 4);
     for (index, item) in items.iter().enumerate() {
         let place = format!("{}.estimators_[{index}]", fields.class);
         let class = nodes
@@ -50,8 +59,9 @@ pub(super) fn read_forest(fields: &Fields, _: usize) -> Result<Model, SklearnErr
                 return Err(fields.error("estimators_", mismatch));
             }
         };
-        let tree = Fields::of(nodes, *item, class).and_then(|fields| classifier(&fields));
-        let (own, tree) = tree.map_err(|error| error.within(&place))?;
+        let tree = Fields::of(nodes, *item, class)
+            .and_then(|fields| Ok((takes_missing(&fields)?, classifier(&fields)?)));
+        let (takes, (own, tree)) = tree.map_err(|error| error.within(&place))?;
         if own.len() != classes.len() || tree.features != features {
             return Err(fields.error(
                 "estimators_",
@@ -61,9 +71,14 @@ pub(super) fn read_forest(fields: &Fields, _: usize) -> Result<Model, SklearnErr
                 ),
             ));
         }
+        takes_missing_values &= index > 0 || takes;
         trees.push(tree);
     }
-    Ok(Model::Forest(Forest { classes, trees }))
+    Ok(Model::Forest(Forest {
+        classes,
+        trees,
+        takes_missing: takes_missing_values,
+    }))
 }
 
 /// The labels of a classifier that has one output.
@@ -106,4 +121,22 @@ fn classifier(fields: &Fields) -> Result<(Labels, Tree), SklearnError> {
         ));
     }
     Ok((classes, tree))
+}
+
+/// Whether a tree predicts of rows that lack values: `_support_missing_values`, which the best splits know since
+/// scikit-learn 1.3 and random ones since 1.6.
+fn takes_missing(fields: &Fields) -> Result<bool, SklearnError> {
+    let version = fields.version()?;
+    let is = |name: &str, values: &[&str]| {
+        let text = fields.optional_text(name);
+        text.is_some_and(|text| values.contains(&text.as_str()))
+    };
+    let is_best = fields.class == "DecisionTreeClassifier" && is("splitter", &["best"]);
+    let is_random = is("splitter", &["random"]);
+    let free = fields
+        .get("monotonic_cst")
+        .is_none_or(|id| fields.nodes.is_none(id));
+    Ok(free
+        && is("criterion", &["gini", "log_loss", "entropy"])
+        && (is_best && version >= (1, 3) || is_random && version >= (1, 6)))
 }

@@ -19,7 +19,7 @@ pub enum Scaler {
         offset: Vec<f64>,
         clip: Option<(f64, f64)>,
     },
-    /// Each row divided by its norm, or by 1 if that is 0: `Normalizer`.
+    /// Each row divided by its norm, or by 1 if that is below ten times the machine epsilon: `Normalizer`.
     Normalise(Norm),
 }
 

@@ -1,6 +1,6 @@
 //! Every estimator that scikit-learn 1.0 to 1.8 wrote for us (`tests/sklearn/make_fixtures.py`), in every form.
 //!
-//! What was read is run here in the plainest way, and must give what scikit-learn gave.
+//! That what was read computes what scikit-learn does is proven where it is run (`crate::tasks::pi`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -59,14 +59,8 @@ fn facts() -> Vec<(String, Value)> {
     all
 }
 
-fn floats(value: &Value) -> Vec<f64> {
-    let list = value.as_array().unwrap().iter();
-    list.map(|number| number.as_f64().unwrap_or(f64::NAN))
-        .collect()
-}
-
 #[test]
-fn what_is_read_computes_what_scikit_learn_does() {
+fn every_form_of_every_estimator_is_read() {
     for (version, said) in facts() {
         for name in said["files"].as_array().unwrap() {
             let path = folder().join("sklearn").join(name.as_str().unwrap());
@@ -83,157 +77,8 @@ fn what_is_read_computes_what_scikit_learn_does() {
                 said["feature_names"],
                 "{name}"
             );
-            for (index, row) in said["rows"].as_array().unwrap().iter().enumerate() {
-                let row = floats(row);
-                match said.get("transform") {
-                    Some(wanted) => close(&transformed(&read, row), &floats(&wanted[index]), name),
-                    None => {
-                        let found = probabilities(&read, row);
-                        close(&found, &floats(&said["predict_proba"][index]), name);
-                        let best = best(&found);
-                        assert_eq!(label(read.classes().unwrap(), best), said["predict"][index]);
-                    }
-                }
-            }
         }
     }
-}
-
-fn close(found: &[f64], wanted: &[f64], name: &Value) {
-    assert_eq!(found.len(), wanted.len());
-    for (found, wanted) in found.iter().zip(wanted) {
-        // Scalers that were fitted in single precision give more digits here.
-        let near = (found - wanted).abs() <= 1e-12 * wanted.abs().max(1.0);
-        assert!(near, "{name}: {found} is not {wanted}");
-    }
-}
-
-fn best(numbers: &[f64]) -> usize {
-    let mut best = 0;
-    for (index, number) in numbers.iter().enumerate() {
-        if *number > numbers[best] {
-            best = index;
-        }
-    }
-    best
-}
-
-fn label(classes: &Labels, index: usize) -> Value {
-    match classes {
-        Labels::Texts(list) => list[index].clone().into(),
-        Labels::Ints(list) => list[index].into(),
-        Labels::Bools(list) => list[index].into(),
-        Labels::Floats(list) => list[index].into(),
-    }
-}
-
-fn transformed(estimator: &Estimator, mut row: Vec<f64>) -> Vec<f64> {
-    match &estimator.model {
-        Model::Pipeline(steps) => {
-            let mut steps = steps.iter().filter_map(|step| step.estimator.as_ref());
-            steps.by_ref().fold(row, |row, step| transformed(step, row))
-        }
-        Model::Scaler(Scaler::Shift { center, scale }) => {
-            for (index, x) in row.iter_mut().enumerate() {
-                *x -= center.as_ref().map_or(0.0, |center| center[index]);
-                *x /= scale.as_ref().map_or(1.0, |scale| scale[index]);
-            }
-            row
-        }
-        Model::Scaler(Scaler::MinMax {
-            scale,
-            offset,
-            clip,
-        }) => {
-            for (index, x) in row.iter_mut().enumerate() {
-                *x = *x * scale[index] + offset[index];
-                if let Some((low, high)) = clip {
-                    *x = x.clamp(*low, *high);
-                }
-            }
-            row
-        }
-        Model::Scaler(Scaler::Normalise(norm)) => {
-            let sizes = row.iter().map(|x| x.abs());
-            let norm = match norm {
-                Norm::L1 => sizes.sum(),
-                Norm::L2 => sizes.map(|x| x * x).sum::<f64>().sqrt(),
-                Norm::Max => sizes.fold(0.0, f64::max),
-            };
-            row.iter().map(|x| x / norm).collect()
-        }
-        other => panic!("no transformer: {other:?}"),
-    }
-}
-
-fn probabilities(estimator: &Estimator, row: Vec<f64>) -> Vec<f64> {
-    match &estimator.model {
-        Model::Pipeline(steps) => {
-            let (last, before) = steps.split_last().unwrap();
-            let before = before.iter().filter_map(|step| step.estimator.as_ref());
-            let row = before.fold(row, |row, step| transformed(step, row));
-            probabilities(last.estimator.as_ref().unwrap(), row)
-        }
-        Model::LogisticRegression(model) => regressed(model, &row),
-        Model::Tree(model) => leaf(&model.tree, &row),
-        Model::Forest(model) => {
-            let mut sum = vec![0.0; model.classes.len()];
-            for tree in &model.trees {
-                for (sum, p) in sum.iter_mut().zip(leaf(tree, &row)) {
-                    *sum += p;
-                }
-            }
-            sum.iter()
-                .map(|sum| sum / model.trees.len() as f64)
-                .collect()
-        }
-        Model::Scaler(_) => panic!("no classifier"),
-    }
-}
-
-fn regressed(model: &LogisticRegression, row: &[f64]) -> Vec<f64> {
-    let rows = model.coefficients.chunks(row.len()).zip(&model.intercepts);
-    let dot = |weights: &[f64]| weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>();
-    let decisions: Vec<f64> = rows
-        .map(|(weights, intercept)| dot(weights) + intercept)
-        .collect();
-    let logistic = |d: &f64| 1.0 / (1.0 + (-d).exp());
-    let divided = |list: Vec<f64>| {
-        let sum: f64 = list.iter().sum();
-        list.iter().map(|p| p / sum).collect()
-    };
-    match (model.link, decisions.as_slice()) {
-        (Link::OneVsRest, [d]) => vec![1.0 - logistic(d), logistic(d)],
-        (Link::OneVsRest, all) => divided(all.iter().map(logistic).collect()),
-        (Link::Softmax, [d]) => divided(vec![(-d).exp(), d.exp()]),
-        (Link::Softmax, all) => divided(all.iter().map(|d| d.exp()).collect()),
-    }
-}
-
-fn leaf(tree: &Tree, row: &[f64]) -> Vec<f64> {
-    let mut at = 0;
-    while let TreeNode::Split {
-        feature,
-        threshold,
-        left,
-        right,
-        missing_left,
-    } = tree.nodes[at]
-    {
-        let x = f64::from(row[feature as usize] as f32);
-        let goes_left = if x.is_nan() {
-            missing_left
-        } else {
-            x <= threshold
-        };
-        at = if goes_left { left } else { right } as usize;
-    }
-    let values = &tree.values[at * tree.classes..][..tree.classes];
-    let sum = match tree.meaning {
-        Values::Counts => values.iter().sum(),
-        Values::Fractions => 1.0,
-    };
-    values.iter().map(|value| value / sum).collect()
 }
 
 #[test]

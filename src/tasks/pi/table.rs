@@ -1,0 +1,263 @@
+//! A table of features in, a table of labels and probabilities out.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use super::{PiClassifier, PiError};
+use crate::progress::{Progress, check_interrupt};
+use crate::tasks::table::{Record, Table, TableError, Unlike, Writer, number, repr, repr_single};
+use crate::wording::nearest;
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub rows: u64,
+    /// How many rows each class has, in the order of [`PiClassifier::classes`].
+    pub counts: Vec<u64>,
+    /// Columns of the table that the model does not know.
+    pub passed_over: Vec<String>,
+}
+
+/// The class that HiTMicTools asks for: stained by propidium iodide, and so dead.
+const POSITIVE: &str = "piPOS";
+
+/// About as many numbers are classified at a time.
+const BATCH: usize = 1 << 16;
+
+/// Classifies every row of a CSV table, in bounded memory, and writes one of `predicted` and `p_piPOS`. A model that
+/// knows no `piPOS` gets a column `p_CLASS` for each of its classes instead.
+///
+/// The model's features are taken by name, wherever they stand in the table; if it has no names, the table must have
+/// as many columns as it takes, in its order. `path` is only what messages are told.
+///
+/// # Errors
+/// Fails if a column is missing, a cell is no number, or one that the model does not take, and if the files cannot be
+/// read or written or the user asked to stop.
+pub fn classify_table(
+    classifier: &PiClassifier,
+    input: impl Read,
+    path: &Path,
+    output: &mut dyn Write,
+    progress: &dyn Progress,
+) -> Result<Summary, TableError> {
+    let mut table = Table::read(input, path)?;
+    let columns = Columns::of(classifier, &table)?;
+    let mut run = Run {
+        classifier,
+        shown: shown(classifier),
+        numbers: Vec::new(),
+        lines: Vec::new(),
+        summary: Summary {
+            rows: 0,
+            counts: vec![0; classifier.classes().len()],
+            passed_over: columns.passed_over(&table),
+        },
+    };
+    let names = run.shown.iter().map(|class| {
+        let class = classifier.classes().get(*class);
+        format!("p_{}", class.map_or("", String::as_str))
+    });
+    let header = std::iter::once("predicted".to_owned()).chain(names);
+    let mut writer = Writer::new(output, header).map_err(TableError::Write)?;
+    let mut record = Record::default();
+    while table.next_into(&mut record)? {
+        columns.read(&table, &record, &mut run.numbers)?;
+        run.lines.push(record.line);
+        if run.numbers.len() >= BATCH {
+            check_interrupt(progress).map_err(TableError::Write)?;
+            run.classify(&table, &columns, &mut writer)?;
+        }
+    }
+    run.classify(&table, &columns, &mut writer)?;
+    output.flush().map_err(TableError::Write)?;
+    Ok(run.summary)
+}
+
+/// The classes whose probabilities are written.
+fn shown(classifier: &PiClassifier) -> Vec<usize> {
+    let classes = classifier.classes();
+    match classes.iter().position(|class| class == POSITIVE) {
+        Some(positive) => vec![positive],
+        None => (0..classes.len()).collect(),
+    }
+}
+
+/// Rows on their way.
+struct Run<'a> {
+    classifier: &'a PiClassifier,
+    /// The classes whose probabilities are written.
+    shown: Vec<usize>,
+    /// The features of some rows, and the lines on which the rows stand.
+    numbers: Vec<f64>,
+    lines: Vec<u64>,
+    summary: Summary,
+}
+
+impl Run<'_> {
+    /// Classifies the rows that were gathered, and writes what was found.
+    fn classify<R: Read>(
+        &mut self,
+        table: &Table<R>,
+        columns: &Columns,
+        writer: &mut Writer,
+    ) -> Result<(), TableError> {
+        let found = self.classifier.predict(&self.numbers);
+        let found = found.map_err(|error| self.refused(table, columns, error))?;
+        let classes = self.classifier.classes();
+        let written = match self.classifier.is_single() {
+            true => |number: f64| repr_single(number as f32),
+            false => repr,
+        };
+        let rows = found.probabilities.chunks_exact(classes.len());
+        for (label, probabilities) in found.labels.iter().zip(rows) {
+            let name = classes.get(*label).map_or("", String::as_str).to_owned();
+            let shown = self
+                .shown
+                .iter()
+                .filter_map(|class| probabilities.get(*class));
+            let cells = std::iter::once(name).chain(shown.map(|number| written(*number)));
+            writer.row(cells).map_err(TableError::Write)?;
+            self.summary.rows += 1;
+            if let Some(count) = self.summary.counts.get_mut(*label) {
+                *count += 1;
+            }
+        }
+        self.numbers.clear();
+        self.lines.clear();
+        Ok(())
+    }
+
+    /// The error that the model does not take a row, said of the row in the file.
+    fn refused<R: Read>(&self, table: &Table<R>, columns: &Columns, error: PiError) -> TableError {
+        let line = |row: usize| self.lines.get(row).copied().unwrap_or_default();
+        let unlike = |expected, found| Unlike::new(table.path(), expected, found);
+        let unlike = match error {
+            PiError::Value {
+                row,
+                feature,
+                value,
+            } => {
+                let column = columns.name(table, feature);
+                let unlike = unlike("a finite number", value.to_string());
+                unlike.line(line(row)).column(column)
+            }
+            PiError::NoNumber { row } => {
+                let found = "one for which it gives a probability that is no number";
+                unlike("a row that the model can classify", found.to_owned()).line(line(row))
+            }
+            other => return unlike("rows that the model takes", other.to_string()).into(),
+        };
+        unlike.next("fill in or remove such rows").into()
+    }
+}
+
+/// Where in a table's rows the features are, in the model's order.
+struct Columns(Vec<usize>);
+
+impl Columns {
+    fn of<R: Read>(classifier: &PiClassifier, table: &Table<R>) -> Result<Self, TableError> {
+        match classifier.features() {
+            Some(names) => Self::named(names, table),
+            None if table.columns().len() == classifier.width() => {
+                Ok(Self((0..classifier.width()).collect()))
+            }
+            None => {
+                let expected = format!(
+                    "{} columns: the model takes as many features, and does not know their names",
+                    classifier.width()
+                );
+                let unlike = Unlike::new(table.path(), expected, table.columns().len().to_string());
+                let next = "leave only the model's features in the table, in the order in which it was fitted";
+                Err(unlike.next(next).into())
+            }
+        }
+    }
+
+    fn named<R: Read>(names: &[String], table: &Table<R>) -> Result<Self, TableError> {
+        let mut places = Vec::with_capacity(names.len());
+        let mut missing = Vec::new();
+        for name in names {
+            let mut found = (0..)
+                .zip(table.columns())
+                .filter(|(_, column)| *column == name);
+            match (found.next(), found.next()) {
+                (Some((place, _)), None) => places.push(place),
+                (None, _) => missing.push(name.as_str()),
+                (Some(_), Some(_)) => {
+                    let expected = format!("one column `{name}`");
+                    return Err(Unlike::new(table.path(), expected, "several").into());
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(Self(places));
+        }
+        let spare = || {
+            let columns = table.columns().iter();
+            columns
+                .filter(|column| !names.contains(column))
+                .map(String::as_str)
+        };
+        let meant = |name: &str| match nearest(name, spare()) {
+            Some(near) => format!("`{name}` (did you mean `{near}`, which it has?)"),
+            None => format!("`{name}`"),
+        };
+        let list: Vec<String> = missing.iter().map(|name| meant(name)).collect();
+        let expected = format!("the columns of the model's features: {}", quoted(names));
+        let found = format!("no {}", list.join(", no "));
+        let unlike = Unlike::new(table.path(), expected, found);
+        Err(unlike.next("rename or add columns").into())
+    }
+
+    /// Takes the features out of a row.
+    fn read<R: Read>(
+        &self,
+        table: &Table<R>,
+        record: &Record,
+        numbers: &mut Vec<f64>,
+    ) -> Result<(), TableError> {
+        for (feature, place) in self.0.iter().enumerate() {
+            let text = record.cell(*place).unwrap_or_default();
+            let number = number(text).ok_or_else(|| {
+                let found = format!("`{}`", shortened(text));
+                let unlike = Unlike::new(table.path(), "a number", found).line(record.line);
+                unlike.column(self.name(table, feature)).next(advice(text))
+            })?;
+            numbers.push(number);
+        }
+        Ok(())
+    }
+
+    /// What the column of a feature is called.
+    fn name<R: Read>(&self, table: &Table<R>, feature: usize) -> Option<String> {
+        table.columns().get(*self.0.get(feature)?).cloned()
+    }
+
+    fn passed_over<R: Read>(&self, table: &Table<R>) -> Vec<String> {
+        let columns = table.columns().iter().enumerate();
+        let spare = columns.filter(|(place, _)| !self.0.contains(place));
+        spare.map(|(_, name)| name.clone()).collect()
+    }
+}
+
+/// What to do about a cell that is no number.
+fn advice(text: &str) -> &'static str {
+    match number(&text.replacen(',', ".", 1)) {
+        Some(_) if text.contains(',') => "write decimals with a point",
+        _ => "correct the cell, or leave it empty if the value is missing",
+    }
+}
+
+/// A cell for a message, cut if it is long.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 40;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
