@@ -285,7 +285,8 @@ fn shown(value: &Value) -> String {
     let text = match value {
         Value::Bool(x) => x.to_string(),
         Value::Int(x) => x.to_string(),
-        Value::Float(x) => x.to_string(),
+        // With its point, so that it is no integer to the eye either.
+        Value::Float(x) => format!("{x:?}"),
         Value::String(x) => format!("\"{}\"", x.escape_debug()),
         Value::List(x) => format!("a list of {}", x.len()),
         Value::Map(x) => format!("a table of {}", x.len()),

@@ -52,14 +52,6 @@ impl Task {
             (ModelKind::Custom, None) => Err(NotRun::Undeclared),
         }
     }
-
-    /// The argument that says how large the network's input is.
-    pub(super) fn side_argument(self) -> &'static str {
-        match self {
-            Self::Classify => "min_size",
-            Self::Focus | Self::Segment | Self::Pi => "patch_size",
-        }
-    }
 }
 
 impl fmt::Display for Task {

@@ -55,6 +55,7 @@ fn part(pixels: &Pixels, range: std::ops::Range<usize>) -> Pixels {
         Pixels::U16(list) => Pixels::U16(list[range].to_vec()),
         Pixels::I16(list) => Pixels::I16(list[range].to_vec()),
         Pixels::F32(list) => Pixels::F32(list[range].to_vec()),
+        other => panic!("no case is {}", other.kind()),
     }
 }
 
