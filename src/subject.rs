@@ -36,6 +36,10 @@ pub enum SubjectError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Config(#[from] ConfigError),
+    /// The config inside a bundle.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Packed(ConfigError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("{}: {error}", path.display())]
@@ -63,14 +67,9 @@ impl SubjectError {
     /// Whether the contents of the file are at fault, and not its absence.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Read { .. } | Self::Open(OpenError::Io { .. }) => false,
+            Self::Read { .. } | Self::Config(_) | Self::Open(OpenError::Io { .. }) => false,
             Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
-            Self::Config(error) => matches!(
-                error,
-                ConfigError::Invalid { .. }
-                    | ConfigError::NotUtf8 { .. }
-                    | ConfigError::TooLarge { .. }
-            ),
+            Self::Packed(error) => error.is_of_content(),
             Self::Inspect(error) => error.is_refusal(),
             Self::Open(_) | Self::Adopt(_) | Self::NotAsLocked { .. } | Self::NoModel { .. } => {
                 true
@@ -139,7 +138,8 @@ impl Subject {
         }
         let lock = adopt::inner_lock(&archive)?;
         let files = Arc::new(Packed(archive.clone()));
-        let config = Config::load_packed(&path.join(CONFIG_NAME), TRACKER_NAME, files)?;
+        let config = Config::load_packed(&path.join(CONFIG_NAME), TRACKER_NAME, files)
+            .map_err(SubjectError::Packed)?;
         Ok(Self {
             path: path.to_owned(),
             config,

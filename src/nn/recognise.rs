@@ -105,7 +105,7 @@ impl Rewriter {
         let node = self.node(value);
         let op = match &node.op {
             Op::LayerNorm { weight, bias, eps } => {
-                let (weight, bias) = after(scale, shift, weight, bias)?;
+                let [weight, bias] = after(scale, shift, weight, bias)?;
                 Op::LayerNorm {
                     weight,
                     bias,
@@ -123,7 +123,7 @@ impl Rewriter {
                 weight: Some(weight),
                 bias: Some(bias),
             } => {
-                let (weight, bias) = after(scale, shift, weight, bias)?;
+                let [weight, bias] = after(scale, shift, weight, bias)?;
                 Op::Normalise {
                     weight: Some(weight),
                     bias: Some(bias),
@@ -316,9 +316,9 @@ fn after(
     shift: &Arc<[f32]>,
     weight: &Arc<[f32]>,
     bias: &Arc<[f32]>,
-) -> Option<(Arc<[f32]>, Arc<[f32]>)> {
+) -> Option<[Arc<[f32]>; 2]> {
     if all(weight, 1.0) && all(bias, 0.0) {
-        return Some((scale.clone(), shift.clone()));
+        return Some([scale.clone(), shift.clone()]);
     }
-    (all(scale, 1.0) && all(bias, 0.0)).then(|| (weight.clone(), shift.clone()))
+    (all(scale, 1.0) && all(bias, 0.0)).then(|| [weight.clone(), shift.clone()])
 }

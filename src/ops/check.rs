@@ -78,9 +78,14 @@ pub type Error = SubjectError;
 pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let target = &options.target;
     let subject = match Subject::open(target) {
-        Err(Error::Config(ConfigError::Invalid {
-            problems, warnings, ..
-        })) => {
+        Err(
+            Error::Config(ConfigError::Invalid {
+                problems, warnings, ..
+            })
+            | Error::Packed(ConfigError::Invalid {
+                problems, warnings, ..
+            }),
+        ) => {
             return Ok(Report {
                 target: target.clone(),
                 models: Vec::new(),

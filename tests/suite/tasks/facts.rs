@@ -4,6 +4,9 @@ use model_bundle::image::{Blending, Percentiles, Pixels, Roi, ScaleMethod, Scali
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Of a window: its side, then weights of its first row, its middle row and its diagonal.
+type Weights = (usize, Vec<f32>, Vec<f32>, Vec<f32>);
+
 #[derive(Deserialize)]
 struct Facts {
     scaling: Vec<Scaled>,
@@ -11,8 +14,7 @@ struct Facts {
     windows: Vec<(usize, usize, f64, Vec<usize>)>,
     /// Of a line that is shorter than a window: its length, the window's side, which pixel stands where.
     reflections: Vec<(usize, usize, Vec<usize>)>,
-    /// Of a window: its side, then weights of its first row, its middle row and its diagonal.
-    weights: Vec<(usize, Vec<f32>, Vec<f32>, Vec<f32>)>,
+    weights: Vec<Weights>,
     rois: Rois,
 }
 
