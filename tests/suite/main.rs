@@ -18,6 +18,7 @@ mod layers;
 mod lock;
 mod model_args;
 mod networks;
+mod numbers;
 mod onnx_networks;
 mod pickle_files;
 mod pickle_hostile;

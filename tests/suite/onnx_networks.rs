@@ -20,15 +20,35 @@ fn model(path: &Path) -> Model {
     onnx::read(&Blob::open(path).unwrap()).unwrap()
 }
 
-/// How far a model's graph is from the output that stands beside it.
-fn apart(path: &Path) -> Result<f64, OnnxError> {
+/// An exported network, the input that stands beside it, and what PyTorch makes of it.
+pub struct Exported {
+    pub graph: Graph,
+    pub input: Vec<f64>,
+    pub wanted: Vec<f64>,
+}
+
+/// The network of a file.
+pub fn exported(path: &Path) -> Result<Exported, OnnxError> {
     let beside = tensors(&path.with_extension("safetensors"));
     let of = |name: &str| beside.iter().find(|tensor| tensor.name == name).unwrap();
     let (input, output) = (of("input"), of("output"));
     let [channels, height, width] = [0, 1, 2].map(|side| input.shape[side] as usize);
-    let graph = from_onnx(&model(path), Shape::new(channels, height, width))?;
-    let found = plain::values_of(&graph, &numbers(input)).swap_remove(graph.output().index());
-    Ok(distance(&found, &numbers(output)))
+    Ok(Exported {
+        graph: from_onnx(&model(path), Shape::new(channels, height, width))?,
+        input: numbers(input),
+        wanted: numbers(output),
+    })
+}
+
+/// How far a model's graph is from the output that stands beside it.
+fn apart(path: &Path) -> Result<f64, OnnxError> {
+    let Exported {
+        graph,
+        input,
+        wanted,
+    } = exported(path)?;
+    let found = plain::values_of(&graph, &input).swap_remove(graph.output().index());
+    Ok(distance(&found, &wanted))
 }
 
 fn models(folder: &Path) -> Vec<PathBuf> {
@@ -43,7 +63,7 @@ fn models(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The exports that are kept, and those of the folder that `MODEL_BUNDLE_ONNX` names.
-fn exports() -> Vec<PathBuf> {
+pub fn exports() -> Vec<PathBuf> {
     let mut all = models(Path::new(&format!("{FOLDER}/onnx")));
     assert_eq!(all.len(), 16);
     if let Some(folder) = std::env::var_os("MODEL_BUNDLE_ONNX") {
