@@ -286,6 +286,20 @@ fn refusal(model: &Model) -> String {
     }
 }
 
+/// As PyTorch 2.6's newer exporter writes an instance norm with running statistics: it takes the statistics that training
+/// would give for channels.
+fn statistics_used() -> Model {
+    let constants = ["scale", "shift", "mean", "variance"];
+    let inputs = [&["x"], &constants[..]].concat();
+    let mut norm = node("BatchNormalization", &inputs, "n", &[]);
+    let more = ["new_mean", "new_variance"].map(str::to_owned);
+    norm.outputs.extend(more);
+    let channels = [("axis", AttributeValue::Int(1))];
+    let concat = node("Concat", &["n", "new_mean"], "y", &channels);
+    let constants = constants.map(|name| floats(name, &[2]));
+    chain(vec![norm, concat], constants.to_vec())
+}
+
 #[test]
 fn what_is_not_supported_is_named() {
     use AttributeValue::{Int, Ints, String};
@@ -374,6 +388,7 @@ fn what_is_not_supported_is_named() {
         shape[2] = Dim::Known(64);
     }
     models.push(other);
+    models.push(statistics_used());
     let said: Vec<std::string::String> = models.iter().map(refusal).collect();
     assert_snapshot!(said.join("\n"));
 }
