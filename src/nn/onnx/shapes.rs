@@ -7,6 +7,7 @@ use super::constant::{axis, broadcast};
 use super::error::Result;
 use super::view::View;
 use super::{Importer, Inputs, constants, fold, image, optional};
+use crate::nn::graph::ValueId;
 use crate::nn::op::{Conv, Op};
 
 impl Importer<'_> {
@@ -272,9 +273,9 @@ impl Importer<'_> {
     fn pad_before(
         &mut self,
         call: &Call<'_>,
-        id: super::ValueId,
+        id: ValueId,
         [top, left]: [i64; 2],
-    ) -> Result<super::ValueId> {
+    ) -> Result<ValueId> {
         let channels = self.graph.shape(id).channels;
         self.budget.spend(call, Some(channels))?;
         let op = Op::Conv(Conv {
