@@ -185,12 +185,15 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         let outcome = match waits {
             false => Outcome::Skipped,
             true => {
+                // As the files are before they are read: what changes under the run is run again.
+                let made_from = recipe.of_files(job.files());
                 let done = run_job(&plan, &mut runner, &job, progress);
+                if let (true, Ok(_), Ok(made_from)) = (keeps_records, &done, made_from) {
+                    // Without the note it is only done again.
+                    let _ = Record::write(&job.output, made_from);
+                }
                 if progress.interrupted() {
                     return Err(Error::Interrupted);
-                }
-                if keeps_records && done.is_ok() {
-                    remember(&job, &recipe);
                 }
                 done.unwrap_or_else(|error| Outcome::Failed {
                     message: error.to_string(),
@@ -239,11 +242,4 @@ fn is_finished(job: &Job, recipe: &Recipe) -> bool {
     let drawn = job.preview.as_ref().is_none_or(|preview| preview.is_file());
     let made_from = recipe.of_files(job.files());
     drawn && made_from.is_ok_and(|made_from| Record::proves(&job.output, made_from))
-}
-
-/// Notes that a job is finished. Without the note it is only done again.
-fn remember(job: &Job, recipe: &Recipe) {
-    if let Ok(made_from) = recipe.of_files(job.files()) {
-        let _ = Record::write(&job.output, made_from);
-    }
 }
