@@ -84,7 +84,12 @@ fn axes_numbers_and_calibration_of_every_stack_survive() {
                 for channel in 0..axes.channels {
                     let given = input.plane(frame, slice, channel).unwrap().to_f32();
                     let found = output.plane(frame, slice, channel).unwrap().to_f32();
-                    assert_eq!(found, given, "{name}: {frame} {slice} {channel}");
+                    // The weights of the window are multiplied in and divided out.
+                    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * b.abs();
+                    assert!(
+                        found.len() == given.len() && found.iter().zip(&given).all(near),
+                        "{name}: {frame} {slice} {channel}"
+                    );
                 }
             }
         }
@@ -183,7 +188,7 @@ fn a_broken_file_is_named_at_the_end_and_the_others_are_done() {
         ["       Ran bf_focus on 2 files", "    Failed 1 of 3 files"]
     );
     assert!(
-        lines[2].starts_with("           - in/b.npy: "),
+        lines[2].starts_with("           - in/b.npy, after the header: "),
         "{}",
         lines[2]
     );
@@ -362,9 +367,9 @@ fn peak(session: &Session, input: &str, output: &str) -> u64 {
 #[test]
 fn memory_does_not_grow_with_the_length_of_a_series() {
     let session = tiny(512);
-    // Frames of 2 MiB: 8 MiB and 200 MiB.
+    // Frames of 2 MiB: 8 MiB and 120 MiB.
     series(&session.path("short.npy"), 4, 1024);
-    series(&session.path("long.npy"), 100, 1024);
+    series(&session.path("long.npy"), 60, 1024);
     let short = peak(&session, "short.npy", "short.tif");
     for output in ["long.tif", "long_.npy"] {
         let long = peak(&session, "long.npy", output);
@@ -435,7 +440,7 @@ fn a_killed_run_leaves_whole_files_and_the_next_removes_the_rest() {
     let duration = started.elapsed();
     let whole = session.read("out/0_bf_focus.tif");
     let (mut killed, mut left) = (0, 0);
-    for round in 0..16_u32 {
+    for round in 0..10_u32 {
         fs::remove_dir_all(session.path("out")).unwrap();
         let mut command = session.command(&["run", "bundle.toml", "bf_focus"]);
         command.args(arguments.split_whitespace());
@@ -470,7 +475,7 @@ fn a_killed_run_leaves_whole_files_and_the_next_removes_the_rest() {
         );
     }
     assert!(
-        killed > 4 && left > 0,
+        killed > 2 && left > 0,
         "{killed} were killed, {left} left something"
     );
 }
