@@ -396,3 +396,30 @@ fn power_of_ten(length: f64) -> f64 {
         false => 1.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_broken_between_words() {
+        assert_eq!(broken("bf_focus", 8), ["bf_focus"]);
+        assert_eq!(broken("a fine title", 6), ["a fine", "title"]);
+        assert_eq!(
+            broken("exp042_position017_series.tif", 20),
+            ["exp042_position017_", "series.tif"]
+        );
+        assert_eq!(broken("abcdefghijk", 4), ["abcd", "efgh", "ijk"]);
+        // Nothing is lost, whatever the width.
+        let text = "exp_042-a.b/c position_017.tif, frame 0 of 0..3";
+        for most in 1..50 {
+            let lines = broken(text, most);
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= most),
+                "{lines:?}"
+            );
+            let letters = |text: &str| text.replace(' ', "");
+            assert_eq!(letters(&lines.concat()), letters(text));
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::image::{Info, PixelType, Pixels, connected_components};
 
-/// What the user asked for; see [`Form::of`].
+/// What the user asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Asked {
     pub kind: Option<OutputType>,

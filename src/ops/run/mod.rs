@@ -19,6 +19,7 @@ use plan::Plan;
 use record::{Recipe, Record};
 
 use crate::atomic::folder_of;
+use crate::digest::Digest;
 use crate::progress::{Phase, Progress};
 use crate::runner::{Kind, Runner, RunnerError, Setup, TaskError};
 use crate::subject::{Subject, SubjectError};
@@ -185,12 +186,11 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         let outcome = match waits {
             false => Outcome::Skipped,
             true => {
-                // As the files are before they are read: what changes under the run is run again.
                 let made_from = recipe.of_files(job.files());
                 let done = run_job(&plan, &mut runner, &job, progress);
+                // A file that was finished when the user asked to stop is finished.
                 if let (true, Ok(_), Ok(made_from)) = (keeps_records, &done, made_from) {
-                    // Without the note it is only done again.
-                    let _ = Record::write(&job.output, made_from);
+                    remember(&job, &recipe, made_from);
                 }
                 if progress.interrupted() {
                     return Err(Error::Interrupted);
@@ -242,4 +242,15 @@ fn is_finished(job: &Job, recipe: &Recipe) -> bool {
     let drawn = job.preview.as_ref().is_none_or(|preview| preview.is_file());
     let made_from = recipe.of_files(job.files());
     drawn && made_from.is_ok_and(|made_from| Record::proves(&job.output, made_from))
+}
+
+/// Notes that a job is finished that began with these files. Without the note it is only done again, as it must be if
+/// one of them has changed on the way.
+fn remember(job: &Job, recipe: &Recipe, made_from: Digest) {
+    if recipe
+        .of_files(job.files())
+        .is_ok_and(|now| now == made_from)
+    {
+        let _ = Record::write(&job.output, made_from);
+    }
 }
