@@ -202,8 +202,8 @@ fn the_page_on_json_tells_of_every_field_of_run_and_test() {
     session.write("cut.tif", &session.read("frames/bf.tif")[..300]);
     session.edit(
         "bundle.toml",
-        "rtol = 0, atol = 1e-5 }\n\n[cell",
-        "rtol = 0, atol = 0 }\n\n[cell",
+        "segmentation.npy\", rtol = 0, atol = 1e-5",
+        "segmentation.npy\", rtol = 0, atol = 0",
     );
     let run = [
         "run",
