@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(rate(0, 0.0) + &left(0, Duration::ZERO), "");
         assert_eq!(
             rate(4, 69.6248) + &left(4, Duration::from_secs(90)),
-            ", 70/s, 90s left"
+            ", 70/s, 2m left"
         );
         assert_eq!(rate(4, 1.26) + &rate(4, 0.042), ", 1.3/s, 0.04/s");
     }
