@@ -10,10 +10,13 @@ Weights and inputs are numbers that half precision has, so that every format hol
 like are those that single precision has.
 """
 
+import collections
 import io
 import json
 import logging
+import math
 import pathlib
+import random
 import sys
 import warnings
 
@@ -125,6 +128,39 @@ def flexresnets():
     yield args((8, 8), norm=["GROUP", {"num_groups": 2}], bias=False, adn_ordering="ADN")
 
 
+def mixed_unets():
+    """Arguments that change together: each value of each meets several of the others."""
+    draw = random.Random(3)
+    acts = ["PRELU", "RELU", "LEAKYRELU", "ELU", "GELU", "SWISH", "MISH", "TANH", "SIGMOID", None]
+    norms = [
+        "INSTANCE",
+        "BATCH",
+        None,
+        ["INSTANCE", {"affine": True, "eps": 0.01}],
+        ["GROUP", {"num_groups": 2}],
+        ["INSTANCE", {"track_running_stats": True}],
+        ["BATCH", {"affine": False}],
+        ["GROUP", {"num_groups": 1, "affine": False, "eps": 0.01}],
+        ["INSTANCE", {"affine": True, "track_running_stats": True}],
+        ["BATCH", {"track_running_stats": False}],
+    ]
+    orders = ["NDA", "ADN", "AND", "DNA", "DAN", "NAD", "AN", "NA", "A", "N"]
+    strides = [[2, 2], [1, 2], [2, 1], [3, 2], [2, 3], [1, 1], [3, 1], [3, 3], [2], [3]]
+    columns = [draw.sample(values, len(values)) for values in (acts, norms, orders, strides)]
+    for turn in range(20):
+        act, norm, order, stride = (column[(turn * (at + 1) + turn // 10) % 10] for at, column in enumerate(columns))
+        levels = len(stride) + 1
+        # Groups of two ask for even numbers of channels, and so does what comes out of the last layer's norm.
+        args = dict(spatial_dims=2, in_channels=1 + turn % 3, out_channels=2 * (1 + turn % 2))
+        args |= dict(channels=[2, 4, 2][:levels], strides=stride, num_res_units=turn % 5)
+        args |= dict(kernel_size=[3, 5, 7, 3][turn % 4], up_kernel_size=[3, 5, 3, 7, 5][turn // 2 % 5])
+        args |= dict(act=act, norm=norm, adn_ordering=order, bias=turn % 4 != 1, dropout=[0.0, 0.3][turn % 2])
+        sides = [3 * math.prod(stride), 2 * math.prod(stride)]
+        yield args, sides if min(sides) > 3 else [9, 6]
+    # Wider than the lanes of any instruction, and not a multiple of them.
+    yield dict(spatial_dims=2, in_channels=3, out_channels=2, channels=[18, 34], strides=[2], num_res_units=1), [6, 10]
+
+
 def randomise(net, generator):
     """Weights that leave no layer at what it is made with."""
     for name, tensor in net.state_dict().items():
@@ -167,9 +203,12 @@ def run(net, image):
 
 
 def cases():
-    for kind, list_of in [("NAFNet", nafnets), ("MONAI UNet", unets), ("FlexResNet", flexresnets)]:
-        for index, (args, size) in enumerate(list_of()):
-            yield kind, args, size, index
+    counts = collections.Counter()
+    lists = [("NAFNet", nafnets), ("MONAI UNet", unets), ("FlexResNet", flexresnets), ("MONAI UNet", mixed_unets)]
+    for kind, list_of in lists:
+        for args, size in list_of():
+            yield kind, args, size, counts[kind]
+            counts[kind] += 1
 
 
 def forward(folder):

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use insta::assert_snapshot;
 use model_bundle::blob::Blob;
-use model_bundle::nn::{Expected, Kind, Network, StateDict};
+use model_bundle::nn::{Expected, Graph, Kind, Network, StateDict};
 use model_bundle::progress::Silent;
+use model_bundle::weights;
 use model_bundle::weights::tensor::{DType, Tensor, contiguous_strides};
-use model_bundle::weights::{self, npy};
 use serde_json::{Map, Value, json};
 
-use crate::plain;
+use crate::{numbers, plain};
 
 pub const FOLDER: &str = "tests/fixtures/networks";
 
@@ -83,31 +83,50 @@ pub fn case(kind: &str, number: usize) -> (Network, Vec<Tensor>, [usize; 2]) {
     (network(case), tensors, size(case))
 }
 
-#[test]
-fn networks_compute_what_pytorch_computes() {
+/// A network, an input, and what PyTorch makes of it in double precision.
+pub struct Case {
+    pub about: Value,
+    pub graph: Graph,
+    pub input: Vec<f64>,
+    pub wanted: Vec<f64>,
+    /// Whether it has running statistics, which become scales and shifts in single precision.
+    rounded: bool,
+}
+
+/// All cases.
+pub fn all() -> Vec<Case> {
     let (cases, all) = cases();
-    assert!(cases.len() > 90);
-    for (number, case) in cases.iter().enumerate() {
+    assert!(cases.len() > 110);
+    let case = |(number, about): (usize, Value)| {
         let mut tensors = of_case(&all, number);
         let input = taken(&mut tensors, "input");
         let wanted = taken(&mut tensors, "output");
-        let graph = network(case).graph(&StateDict::new(&tensors), size(case));
-        let graph = graph.unwrap_or_else(|error| panic!("{case}: {error}"));
-        let found = plain::values_of(&graph, &input).swap_remove(graph.output().index());
-        // Running statistics become scales and shifts in single precision; all else is as exact as PyTorch.
-        let rounded = tensors.iter().any(|x| x.name.ends_with("running_mean"));
-        let most = if rounded { 1e-6 } else { 1e-9 };
-        let apart = distance(&found, &wanted);
-        assert!(apart < most, "{case}: {apart:e}");
+        let graph = network(&about).graph(&StateDict::new(&tensors), size(&about));
+        Case {
+            graph: graph.unwrap_or_else(|error| panic!("{about}: {error}")),
+            rounded: tensors.iter().any(|x| x.name.ends_with("running_mean")),
+            about,
+            input,
+            wanted,
+        }
+    };
+    cases.into_iter().enumerate().map(case).collect()
+}
+
+#[test]
+fn networks_compute_what_pytorch_computes() {
+    for case in all() {
+        let graph = &case.graph;
+        let found = plain::values_of(graph, &case.input).swap_remove(graph.output().index());
+        // But for what is rounded, as exact as PyTorch.
+        let most = if case.rounded { 1e-6 } else { 1e-9 };
+        let apart = distance(&found, &case.wanted);
+        assert!(apart < most, "{}: {apart:e}", case.about);
     }
 }
 
-pub fn array(name: &str) -> Vec<f64> {
-    let blob = Blob::open(Path::new(&format!("{FOLDER}/{name}.npy"))).unwrap();
-    match npy::read(&blob).unwrap() {
-        npy::Npy::Tensor(tensor) => numbers(&tensor),
-        npy::Npy::Objects(_) => panic!("{name} is no array of numbers"),
-    }
+fn array(name: &str) -> Vec<f64> {
+    numbers::array(Path::new(&format!("{FOLDER}/{name}.npy")))
 }
 
 /// The network that metadata declare.

@@ -19,6 +19,7 @@ mod lock;
 mod many_files;
 mod model_args;
 mod networks;
+mod numbers;
 mod onnx_networks;
 mod pickle_files;
 mod pickle_hostile;

@@ -176,6 +176,8 @@ struct Importer<'a> {
     /// The images of a batch: 1, unless the model fixes another number.
     batch: usize,
     values: HashMap<&'a str, Value>,
+    /// Outputs beyond the first ones that only training has, and what they are.
+    not_made: HashMap<&'a str, String>,
     /// Those that no node has asked for yet are not read.
     initialisers: HashMap<&'a str, &'a Tensor>,
     budget: Budget,
@@ -196,6 +198,7 @@ impl<'a> Importer<'a> {
             graph,
             batch,
             values: HashMap::from([(input.name.as_str(), image)]),
+            not_made: HashMap::new(),
             initialisers: initialisers.map(|x| (x.name.as_str(), x)).collect(),
             budget: Budget::of(model),
         })
@@ -212,6 +215,10 @@ impl<'a> Importer<'a> {
         let outputs = self.outputs(call, inputs)?;
         call.finish()?;
         // Outputs that are not made here (a norm's statistics, a dropout's mask) are missed where one is used.
+        for (at, name) in call.node.outputs.iter().enumerate().skip(outputs.len()) {
+            let made_by = format!("output {at} of {}", call.called());
+            self.not_made.insert(name, made_by);
+        }
         for (name, value) in call.node.outputs.iter().zip(outputs) {
             if name.is_empty() {
                 continue;
@@ -229,6 +236,15 @@ impl<'a> Importer<'a> {
     fn value(&mut self, call: &Call<'_>, name: &'a str) -> Result<Value> {
         if let Some(value) = self.values.get(name) {
             return Ok(value.clone());
+        }
+        if let Some(made_by) = self.not_made.get(name) {
+            let part = format!("input `{}`", name.escape_debug());
+            let expected = "what a network computes when it is not trained";
+            let found = format!(
+                "{made_by}, which only training has (some exporters write norms with running statistics so, against \
+                 ONNX: export with PyTorch's `dynamo=False`, or use the state dict)"
+            );
+            return Err(call.form(part, expected, found));
         }
         let Some(tensor) = self.initialisers.remove(name) else {
             let expected =
