@@ -1,10 +1,13 @@
 //! Progress on a terminal: one bar with bytes or steps, and rate; and the wish to stop, from Ctrl-C.
 
+use std::fmt::Write;
+use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::printer::Printer;
 use crate::progress::Progress;
@@ -33,16 +36,60 @@ enum Unit {
 }
 
 impl Unit {
-    fn template(self) -> &'static str {
-        match self {
+    /// What a bar says, in a line that fits a terminal of `columns`.
+    fn template(self, columns: usize) -> String {
+        let done = match self {
             Self::Bytes => {
-                "{prefix:>10} [{bar:30}] {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left"
+                "{decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}{left}"
             }
-            Self::Steps => {
-                "{prefix:>10} [{bar:30}] {human_pos} of {human_len}, {per_sec}, {eta} left"
-            }
+            Self::Steps => "{human_pos} of {human_len}{rate}{left}",
+        };
+        match columns.saturating_sub(WORDS).min(LONGEST) {
+            bar @ SHORTEST.. => format!("{{prefix:>10}} [{{bar:{bar}}}] {done}"),
+            _ if columns >= WORDS => format!("{{prefix:>10}} {done}"),
+            _ => "{prefix:>10} {percent} %".to_owned(),
         }
     }
+
+    fn style(self, columns: usize) -> Option<ProgressStyle> {
+        let style = ProgressStyle::with_template(&self.template(columns)).ok()?;
+        let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{}", rate(state.pos(), state.per_sec()));
+        });
+        let style = style.with_key("left", |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{}", left(state.pos(), state.eta()));
+        });
+        Some(style.progress_chars("=> "))
+    }
+}
+
+/// The length of a bar, in letters.
+const LONGEST: usize = 30;
+const SHORTEST: usize = 6;
+/// The room that the words around a bar need: `   Running [] 123,456 of 1,234,567, 123/s, 12h left`.
+const WORDS: usize = 52;
+
+/// How many steps a second, of about three digits; nothing before the first.
+fn rate(done: u64, per_second: f64) -> String {
+    match per_second {
+        _ if done == 0 => String::new(),
+        rate if rate >= 10.0 => format!(", {rate:.0}/s"),
+        rate if rate >= 1.0 => format!(", {rate:.1}/s"),
+        rate => format!(", {rate:.2}/s"),
+    }
+}
+
+/// How long it will take; nothing before the first step.
+fn left(done: u64, left: Duration) -> String {
+    match done {
+        0 => String::new(),
+        _ => format!(", {:#} left", HumanDuration(left)),
+    }
+}
+
+/// How wide the terminal is.
+fn columns() -> usize {
+    terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0))
 }
 
 /// Draws one bar at a time, on a terminal only.
@@ -63,8 +110,8 @@ impl Bars {
 
     fn show(&self, what: &str, length: u64, unit: Unit) {
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template(unit.template()) {
-            bar.set_style(style.progress_chars("=> "));
+        if let Some(style) = unit.style(columns()) {
+            bar.set_style(style);
         }
         bar.set_prefix(what.to_owned());
         *self.current() = Some((bar, unit));
@@ -118,5 +165,35 @@ impl Progress for Bars {
 
     fn interrupted(&self) -> bool {
         INTERRUPTED.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_fits_its_terminal() {
+        let line = |columns| Unit::Steps.template(columns);
+        assert!(line(200).starts_with("{prefix:>10} [{bar:30}] {human_pos}"));
+        assert!(line(80).starts_with("{prefix:>10} [{bar:28}] {human_pos}"));
+        assert_eq!(
+            line(57),
+            "{prefix:>10} {human_pos} of {human_len}{rate}{left}"
+        );
+        assert_eq!(line(30), "{prefix:>10} {percent} %");
+        for columns in [0, 30, 57, 80] {
+            assert!(Unit::Steps.style(columns).is_some() && Unit::Bytes.style(columns).is_some());
+        }
+    }
+
+    #[test]
+    fn rates_and_times_are_short_and_wait_for_the_first_step() {
+        assert_eq!(rate(0, 0.0) + &left(0, Duration::ZERO), "");
+        assert_eq!(
+            rate(4, 69.6248) + &left(4, Duration::from_secs(90)),
+            ", 70/s, 2m left"
+        );
+        assert_eq!(rate(4, 1.26) + &rate(4, 0.042), ", 1.3/s, 0.04/s");
     }
 }

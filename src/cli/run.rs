@@ -1,5 +1,7 @@
 //! `bundle run`.
 
+use std::io;
+
 use super::args::{self, Run};
 use super::printer::{Printer, count};
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
@@ -13,15 +15,17 @@ pub fn run(args: Run, context: &Context) -> Outcome {
     let report = run_model(&options, &context.progress)
         .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     print(&report, &context.printer);
-    if json {
-        context.printer.json(&Json::new("run", &report))?;
-    } else {
-        context.printer.out(outputs(&report))?;
+    let printed = match json {
+        true => context.printer.json(&Json::new("run", &report)),
+        false => context.printer.out(outputs(&report)),
+    };
+    match (printed, report.is_good()) {
+        // That nobody reads on does not mend the file that failed.
+        (Err(error), false) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Answer::No),
+        (Err(error), _) => Err(error.into()),
+        (Ok(()), true) => Ok(Answer::Yes),
+        (Ok(()), false) => Ok(Answer::No),
     }
-    Ok(match report.is_good() {
-        true => Answer::Yes,
-        false => Answer::No,
-    })
 }
 
 fn options(args: Run) -> Options {

@@ -39,6 +39,8 @@ pub struct Runner {
     pub network: String,
     /// What runs it: `CPU, 8 threads, AVX-512`.
     pub device: String,
+    /// The same without what does not change an answer: `CPU, AVX-512`.
+    pub arithmetic: String,
     /// Whether the config asks for half precision, which the CPU does not compute in.
     pub half_precision: bool,
     /// What decides its answers: the weights, the metadata, the arguments.
@@ -127,6 +129,7 @@ impl Runner {
             task,
             network: fit.architecture.unwrap_or_else(|| model.kind.to_string()),
             device: cpu.name(),
+            arithmetic: cpu.arithmetic(),
             half_precision,
             recipe: format!(
                 "{digest} {metadata:?} {:?} {:?}",

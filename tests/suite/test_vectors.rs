@@ -106,7 +106,134 @@ fn what_is_recorded_is_met_and_says_what_made_it() {
     let first = session.read("expected/segmentation.npy");
     session.bundle(&record).ends(0);
     assert_eq!(session.read("expected/segmentation.npy"), first);
+    // The same bytes on a machine with more CPUs.
+    let more = session.bundle(&[&record[..], &["--threads", "3", "--json"]].concat());
+    assert!(more.ends(0).stdout.contains("CPU, 3 threads, "));
+    assert_eq!(session.read("expected/segmentation.npy"), first);
+    assert_eq!(
+        session.text("expected/segmentation.npy.recorded.toml"),
+        note
+    );
     session
         .bundle(&["test", "bundle.toml", "--model", "segmentation"])
         .ends(0);
+}
+
+#[test]
+fn a_vector_that_makes_no_sense_is_broken_and_says_why() {
+    let session = Session::rods();
+    let frame = session.read("frames/bf.tif");
+    session.write("frames/bf_cut.tif", &frame[..300]);
+    // The shape of one frame, in a header of the same length.
+    let frames = session.read("expected/segmentation.npy");
+    let one = frames.len() - 2 * (4 * 200 * 232);
+    let header = String::from_utf8_lossy(&frames[10..128]).replacen("(3, ", "(1, ", 1);
+    let one = [&frames[..10], header.as_bytes(), &frames[128..one]].concat();
+    session.write("expected/one.npy", one);
+    let cells = session.text("expected/cell_classifier.csv");
+    let fewer = cells.lines().map(|line| line.rsplit_once(',').unwrap().0);
+    session.write("expected/few.csv", fewer.collect::<Vec<_>>().join("\n"));
+    for (old, new) in [
+        (
+            "input = \"frames/bf.tif\", expected = \"expected/bf_focus",
+            "input = \"frames/bf_cut.tif\", expected = \"expected/bf_focus",
+        ),
+        ("expected/segmentation.npy", "expected/one.npy"),
+        ("expected/cell_classifier.csv", "expected/few.csv"),
+    ] {
+        session.edit("bundle.toml", old, new);
+    }
+    let run = session.bundle(&["test", "bundle.toml", "--json"]).ends(1);
+    let json = run.json();
+    let message = |model: usize| {
+        json["models"][model]["message"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for (model, text) in [
+        (0, "found a file of 300 bytes"),
+        (2, "the shape of the result: expected [1, 200, 232]"),
+        (
+            3,
+            "the columns of the result: expected frame,label,class,p0,p1,p2,p3, as",
+        ),
+    ] {
+        assert_eq!(json["models"][model]["result"], "broken");
+        assert!(message(model).contains(text), "{}", message(model));
+    }
+    assert_eq!(result(&run, "fl_focus"), "passed");
+    assert!(!session.exists("bundle-test"));
+}
+
+#[test]
+fn a_bundle_that_hitmictools_made_is_run_on_made_up_numbers() {
+    let session = Session::new();
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/foreign");
+    session.write(
+        "old.zip",
+        std::fs::read(fixtures.join("hitmictools_rods.zip")).unwrap(),
+    );
+    let run = session.bundle(&["test", "old.zip", "--json"]).ends(0);
+    let results: Vec<String> = results(&run)
+        .into_iter()
+        .map(|(_, result)| result)
+        .collect();
+    assert_eq!(results, [vec!["smoke"; 5], vec!["not_run"; 2]].concat());
+}
+
+/// Every name in a report.
+fn names(json: &serde_json::Value, found: &mut Vec<String>) {
+    match json {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                found.push(name.clone());
+                names(value, found);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_page_on_json_tells_of_every_field_of_run_and_test() {
+    let session = Session::rods();
+    session.write("cut.tif", &session.read("frames/bf.tif")[..300]);
+    session.edit(
+        "bundle.toml",
+        "segmentation.npy\", rtol = 0, atol = 1e-5",
+        "segmentation.npy\", rtol = 0, atol = 0",
+    );
+    let run = [
+        "run",
+        "bundle.toml",
+        "segmentation",
+        "-i",
+        "frames/bf.tif",
+        "cut.tif",
+    ];
+    let run = [&run[..], &["-o", "out", "--preview", "pictures", "--json"]].concat();
+    let page = include_str!("../../docs/json.md");
+    for (command, arguments) in [
+        ("run", run),
+        ("test", vec!["test", "bundle.toml", "--json"]),
+    ] {
+        let json = session.bundle(&arguments).ends(1).json();
+        let section = page
+            .split("\n## ")
+            .find(|text| text.starts_with(&format!("`{command}`")));
+        let section = section.unwrap();
+        let mut found = Vec::new();
+        names(&json, &mut found);
+        for name in found {
+            let quoted = format!("`{name}`");
+            let is_told =
+                section.contains(&quoted) || ["version", "command"].contains(&name.as_str());
+            assert!(
+                is_told,
+                "docs/json.md does not tell of `{name}` of {command}"
+            );
+        }
+    }
 }

@@ -83,6 +83,11 @@ impl Cpu {
             .map_or(system, |count: usize| count.min(system))
     }
 
+    /// What decides the bits of its answers: `CPU, AVX-512`. The number of threads does not.
+    pub fn arithmetic(&self) -> String {
+        format!("CPU, {}", self.instructions)
+    }
+
     /// How many images of a program are run together.
     fn at_once(&self, program: &Program) -> usize {
         let bytes = program.size.saturating_mul(size_of::<f32>()).max(1);

@@ -298,15 +298,36 @@ fn broken_title(title: &[String], width: usize) -> (Vec<String>, usize) {
     let mut bold = 0;
     for (index, line) in title.iter().enumerate() {
         let size = if index == 0 { Type::Title } else { Type::Small };
-        let letters: Vec<char> = line.chars().collect();
-        for piece in letters.chunks((width / size.advance()).max(1)) {
-            lines.push(piece.iter().collect());
-        }
+        lines.extend(broken(line, (width / size.advance()).max(1)));
         if index == 0 {
             bold = lines.len();
         }
     }
     (lines, bold)
+}
+
+/// A text in lines of at most so many letters, broken after a space or what joins the words of a file's name; in the
+/// middle of a word only if that is longer than a line.
+fn broken(text: &str, most: usize) -> Vec<String> {
+    let mut rest: Vec<char> = text.trim_end().chars().collect();
+    let mut lines = Vec::new();
+    while rest.len() > most {
+        let is_break = |letter: &char| [' ', '_', '-', '.', '/'].contains(letter);
+        // A space at which a line is broken needs no room.
+        let end = match rest[most] {
+            ' ' => most + 1,
+            _ => rest[..most]
+                .iter()
+                .rposition(is_break)
+                .map_or(most, |at| at + 1),
+        };
+        // Rather a broken word than a line of a few letters.
+        let end = if end < most / 3 { most } else { end };
+        let line: String = rest.drain(..end).collect();
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.push(rest.into_iter().collect());
+    lines
 }
 
 /// Where each name of the legend begins: in lines as wide as the panels.
@@ -373,5 +394,32 @@ fn power_of_ten(length: f64) -> f64 {
     match length.is_finite() && length > 0.0 {
         true => 10f64.powf(length.log10().floor()),
         false => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_broken_between_words() {
+        assert_eq!(broken("bf_focus", 8), ["bf_focus"]);
+        assert_eq!(broken("a fine title", 6), ["a fine", "title"]);
+        assert_eq!(
+            broken("exp042_position017_series.tif", 20),
+            ["exp042_position017_", "series.tif"]
+        );
+        assert_eq!(broken("abcdefghijk", 4), ["abcd", "efgh", "ijk"]);
+        // Nothing is lost, whatever the width.
+        let text = "exp_042-a.b/c position_017.tif, frame 0 of 0..3";
+        for most in 1..50 {
+            let lines = broken(text, most);
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= most),
+                "{lines:?}"
+            );
+            let letters = |text: &str| text.replace(' ', "");
+            assert_eq!(letters(&lines.concat()), letters(text));
+        }
     }
 }

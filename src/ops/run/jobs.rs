@@ -92,8 +92,11 @@ pub enum JobError {
         path: PathBuf,
         known: &'static [&'static str],
     },
+    #[error("{option} `-`: only files are read and written, and no pipes")]
+    #[diagnostic(help("name a file; one that is called so is `./-`"))]
+    Stream { option: &'static str },
     #[error("there is no label image for {} in {}", input.display(), folder.display())]
-    #[diagnostic(help("the labels of an input have its name: `{}`", folder.join(input.file_name().unwrap_or_default()).display()))]
+    #[diagnostic(help("the labels of an input have its name, or the one that segmentation gives them: `{}` or `{}_segmentation.tif`", folder.join(input.file_name().unwrap_or_default()).display(), folder.join(stem(input)).display()))]
     NoLabels { input: PathBuf, folder: PathBuf },
     #[error("the output {} is the {role}", path.display())]
     #[diagnostic(help("name another output: what is read is never written over"))]
@@ -137,6 +140,7 @@ pub fn plan(
     types: &'static [&'static str],
     bundle: &Path,
 ) -> Result<Jobs, JobError> {
+    check_streams(named)?;
     let (inputs, many) = inputs(named)?;
     let folder = is_folder(&named.output) || many;
     if many && has_type(&named.output, types) && !named.output.is_dir() {
@@ -176,6 +180,25 @@ pub fn plan(
     check_outputs(&jobs, bundle)?;
     let in_folder = folder;
     Ok(Jobs { jobs, in_folder })
+}
+
+/// Complains of a dash, by which other programs mean standard input and output: a stack is read back and forth, and
+/// a result appears whole.
+fn check_streams(named: &Named) -> Result<(), JobError> {
+    let inputs = named.inputs.iter().map(|path| ("--input", path));
+    let others = [
+        ("--worklist", &named.worklist),
+        ("--labels", &named.labels),
+        ("--preview", &named.preview),
+    ];
+    let others = others
+        .into_iter()
+        .filter_map(|(option, path)| path.as_ref().map(|path| (option, path)));
+    let mut all = inputs.chain(others).chain([("--output", &named.output)]);
+    match all.find(|(_, path)| path.as_os_str() == "-") {
+        Some((option, _)) => Err(JobError::Stream { option }),
+        None => Ok(()),
+    }
 }
 
 /// The files that are read, in the order in which they were named, and whether there may be many.
@@ -310,11 +333,13 @@ fn labels_of(named: &Named, input: &Path, many: bool) -> Result<Option<PathBuf>,
         };
     }
     let name = input.file_name().unwrap_or_default();
-    let others =
-        ["tif", "tiff", "png", "npy"].map(|extension| format!("{}.{extension}", stem(input)));
-    let names =
-        std::iter::once(labels.join(name)).chain(others.iter().map(|name| labels.join(name)));
-    let found = names.into_iter().find(|path| path.is_file());
+    let stem = stem(input);
+    let others = ["", "_segmentation"].into_iter().flat_map(|end| {
+        ["tif", "tiff", "png", "npy"]
+            .map(|extension| labels.join(format!("{stem}{end}.{extension}")))
+    });
+    let mut names = std::iter::once(labels.join(name)).chain(others);
+    let found = names.find(|path| path.is_file());
     found.map(Some).ok_or_else(|| JobError::NoLabels {
         input: input.to_owned(),
         folder: labels.clone(),

@@ -188,11 +188,12 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
             true => {
                 let made_from = recipe.of_files(job.files());
                 let done = run_job(&plan, &mut runner, &job, progress);
-                if progress.interrupted() {
-                    return Err(Error::Interrupted);
-                }
+                // A file that was finished when the user asked to stop is finished.
                 if let (true, Ok(_), Ok(made_from)) = (keeps_records, &done, made_from) {
                     remember(&job, &recipe, made_from);
+                }
+                if progress.interrupted() {
+                    return Err(Error::Interrupted);
                 }
                 done.unwrap_or_else(|error| Outcome::Failed {
                     message: error.to_string(),

@@ -355,7 +355,7 @@ fn keep(
         let origin = recorded::Origin {
             model: &tested.key,
             network: &runner.network,
-            device: &runner.device,
+            device: &runner.arithmetic,
             weights: runner.digest,
             input: given.input,
         };

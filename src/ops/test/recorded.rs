@@ -11,6 +11,7 @@ use crate::digest::Digest;
 pub(super) struct Origin<'a> {
     pub model: &'a str,
     pub network: &'a str,
+    /// As far as it decides the bits of an answer: the number of threads does not.
     pub device: &'a str,
     /// Of the file of weights.
     pub weights: Digest,
@@ -18,7 +19,8 @@ pub(super) struct Origin<'a> {
     pub input: Digest,
 }
 
-/// Writes `EXPECTED.recorded.toml`. It holds no date and no path: the same recording gives the same bytes.
+/// Writes `EXPECTED.recorded.toml`. It holds no date, no path and no number of threads: the same recording gives the
+/// same bytes wherever the arithmetic is the same.
 pub(super) fn write(expected: &Path, origin: &Origin) -> Result<(), Error> {
     let mut path = expected.as_os_str().to_owned();
     path.push(".recorded.toml");
