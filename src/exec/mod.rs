@@ -5,6 +5,8 @@
 //! number of threads and any number of windows at a time.
 
 pub mod cpu;
+mod frame;
+pub mod gpu;
 
 use std::sync::Arc;
 

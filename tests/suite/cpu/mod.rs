@@ -1,9 +1,9 @@
 //! The CPU executor against plain f64 loops (`plain.rs`): every op, random networks, whole frames; and that bits depend on
 //! nothing but the network and its input.
 
-mod frames;
-mod graphs;
-mod ops;
+pub mod frames;
+pub mod graphs;
+pub mod ops;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -140,9 +140,7 @@ pub fn distance(graph: &Graph, images: &[f32], results: &[f32]) -> f64 {
     let results = results.chunks(graph.shape(graph.output()).elements());
     let each = inputs.zip(results).map(|(image, result)| {
         let expected = plain::run(graph, image);
-        let most = expected
-            .iter()
-            .fold(0.1, |most: f64, v| most.max(v.abs()));
+        let most = expected.iter().fold(0.1, |most: f64, v| most.max(v.abs()));
         let pairs = expected.iter().zip(result);
         let apart = pairs.map(|(expected, found)| (expected - f64::from(*found)).abs() / most);
         // A NaN must not be lost.
@@ -162,7 +160,7 @@ pub fn check(cpus: &[Cpu], graph: &Graph, random: &mut Random, tolerance: f64, w
 }
 
 /// What a network is made of, for messages.
-fn outline(graph: &Graph) -> String {
+pub fn outline(graph: &Graph) -> String {
     let line = |(value, node): (ValueId, &model_bundle::nn::Node)| {
         let inputs: Vec<usize> = node.inputs.iter().map(|input| input.index()).collect();
         format!(
