@@ -9,6 +9,8 @@
 //! | [`cli`] | flags -> options -> one operation -> printing; the only place that prints, exits, or renders a report |
 //! | [`ops`] | the operations, one straight-line function each: [`ops::build`], [`ops::verify`], ... |
 //! | [`project`] | a project on disk: config, lock, and what the cache knows of its files |
+//! | [`runner`] | a model of a bundle or a project, made ready to run, whatever it is for |
+//! | [`subject`] | a bundle or a project, whichever a path turns out to be: its config, and the bytes of its models' files |
 //! | [`resolve`] | config + files -> lock, and where the bytes of every entry come from |
 //! | [`plan`] | what is up to date, what is not, and why: one pure decision that `build`, `--dry-run`, `--explain` and `lock --check` share |
 //! | [`inspect`] | a ZIP or a lock, whichever a path turns out to be |
@@ -32,6 +34,7 @@
 //!
 //! `bundle build` goes cli -> [`ops::build`] -> [`project`] (config, lock, cache) -> [`resolve`] ([`facts`], [`fit`]) -> [`plan`] -> [`archive`] -> cli.
 //! `bundle verify` goes cli -> [`ops::verify`] -> [`lockfile`] -> [`archive`] -> cli.
+//! `bundle run` goes cli -> [`ops::run`] -> [`runner`] ([`subject`], [`fit`], [`weights`]) -> [`tasks`] ([`image`], [`nn`], [`exec`]) -> cli.
 //! `bundle check` goes cli -> [`ops::check`] -> [`facts`] ([`weights`] read anew) -> [`fit`] ([`nn`]) -> cli.
 
 pub mod adopt;
@@ -57,6 +60,8 @@ pub mod plan;
 pub mod progress;
 pub mod project;
 pub mod resolve;
+pub mod runner;
+pub mod subject;
 pub mod tasks;
 pub mod value;
 pub mod weights;

@@ -55,6 +55,12 @@ impl<'a> Phase<'a> {
         progress.begin(what, bytes);
         Self(progress)
     }
+
+    /// Begins a phase named `what` of so many steps.
+    pub fn of_steps(progress: &'a dyn Progress, what: &str, steps: u64) -> Self {
+        progress.begin_steps(what, steps);
+        Self(progress)
+    }
 }
 
 impl Drop for Phase<'_> {

@@ -1,17 +1,37 @@
-//! An ONNX model: of an accepted one, every tensor has the bytes that its shape says, and can be read.
+//! An ONNX model: of an accepted one, every tensor has the bytes that its shape says, and can be read; and it becomes a
+//! graph for small images, or is refused.
 #![no_main]
 
 use model_bundle::blob::Blob;
+use model_bundle::nn::{Shape, from_onnx, onnx_input};
 use model_bundle::weights::onnx::{AttributeValue, Constant, Kind, Model, read};
 use model_bundle::weights::tensor::{Tensor, contiguous_strides};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let blob = Blob::from(data.to_vec());
     match read(&blob) {
-        Ok(model) => accepted(&model),
+        Ok(model) => {
+            accepted(&model);
+            graph(&model);
+        }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 });
+
+/// The image has the declared sides where these are small, and 3 where any will do.
+fn graph(model: &Model) {
+    let Ok(sides) = onnx_input(model) else {
+        return;
+    };
+    let [channels, height, width] = sides.map(|side| side.unwrap_or(3));
+    if channels.max(height).max(width) > 64 {
+        return;
+    }
+    match from_onnx(model, Shape::new(channels, height, width)) {
+        Ok(graph) => assert_eq!(graph.input(), Shape::new(channels, height, width)),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
 
 fn accepted(model: &Model) {
     assert!(model.ir_version > 0 && !model.opsets.is_empty());

@@ -1,5 +1,7 @@
 //! The command line: what it accepts and what `--help` says.
 
+use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -49,6 +51,18 @@ pub enum ColorWhen {
     Never,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputType {
+    /// As computed
+    Float32,
+    /// Rounded and clipped to 0..65535
+    Uint16,
+    /// Rounded and clipped to 0..255
+    Uint8,
+    /// The objects of a mask, numbered from 1
+    Labels,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start a project: a commented bundle.toml, or one made from a YAML config or a ZIP
@@ -71,6 +85,10 @@ pub enum Command {
     Diff(Diff),
     /// Extract a ZIP safely
     Unpack(Unpack),
+    /// Run a model on images or tables
+    Run(Run),
+    /// Run every model on its stored test vector and compare
+    Test(Test),
     /// Look after the local cache
     Cache(CacheArgs),
     /// Print shell completions
@@ -222,6 +240,56 @@ pub struct Verify {
     pub json: bool,
 }
 
+/// The one device there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu;
+
+/// The one precision there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Float32;
+
+fn parse_device(text: &str) -> Result<Cpu, String> {
+    match text {
+        "cpu" | "auto" => Ok(Cpu),
+        _ => Err("only the CPU runs models yet: expected `cpu` or `auto`".to_owned()),
+    }
+}
+
+fn parse_precision(text: &str) -> Result<Float32, String> {
+    match text {
+        "f32" => Ok(Float32),
+        _ => Err("the CPU computes in float32: expected `f32`".to_owned()),
+    }
+}
+
+/// `A..B`, of which either end may be left out.
+fn parse_frames(text: &str) -> Result<Range<usize>, String> {
+    let wrong = || format!("expected frames such as 0..10, 5.. or ..10, found `{text}`");
+    let (start, end) = text.split_once("..").ok_or_else(wrong)?;
+    let number = |text: &str, missing: usize| match text {
+        "" => Ok(missing),
+        text => text.parse().map_err(|_| wrong()),
+    };
+    let range = number(start, 0)?..number(end, usize::MAX)?;
+    match range.is_empty() {
+        true => Err(format!("`{text}` has no frames: the last one is left out")),
+        false => Ok(range),
+    }
+}
+
+fn parse_share(text: &str) -> Result<f32, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("expected a number from 0 to 1, found `{text}`"))
+}
+
+fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| format!("expected a number of at least 1, found `{text}`"))
+}
+
 fn parse_sha256(text: &str) -> Result<Sha256, String> {
     text.to_ascii_lowercase()
         .parse()
@@ -306,6 +374,99 @@ pub struct Unpack {
     /// Extract only this model's files (again for more; `tracker` for its settings)
     #[arg(long, value_name = "KEY", action = ArgAction::Append)]
     pub model: Vec<String>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle run rods.zip bf_focus -i bf.tif -o restored.tif --preview restored.png
+  bundle run rods.zip segmentation -i bf.tif -o labels.tif --output-type labels
+  bundle run rods.zip cell_classifier -i bf.tif --labels labels.tif -o cells.csv
+  bundle run rods.zip pi_classification -i features.csv -o predictions.csv
+  bundle run rods.zip bf_focus -i 'exp042/*.tif' -o restored/ --resume
+Frames and channels are counted from 0, as in Python and HiTMicTools.")]
+pub struct Run {
+    /// A ZIP, or a project's config
+    #[arg(value_name = "BUNDLE.zip|CONFIG")]
+    pub target: PathBuf,
+    /// The model's key, such as bf_focus
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// An image (TIFF, NPY, PNG), a table (CSV), or a pattern such as 'exp042/*.tif' (again for more)
+    #[arg(short, long, value_name = "FILE", num_args = 1.., required_unless_present = "worklist")]
+    pub input: Vec<PathBuf>,
+    /// A text file with the path of an input in each line
+    #[arg(long, value_name = "LIST.txt")]
+    pub worklist: Option<PathBuf>,
+    /// The result (.tif, .npy, .png or .csv), or a folder for the results of many inputs
+    #[arg(short, long, value_name = "FILE|DIR")]
+    pub output: PathBuf,
+    /// The label image for a classifier of cells, or the folder of those of many inputs
+    #[arg(long, value_name = "FILE|DIR")]
+    pub labels: Option<PathBuf>,
+    /// The channel to take, counted from 0
+    #[arg(long, value_name = "N")]
+    pub channel: Option<usize>,
+    /// The frames to take, counted from 0, the last left out: 0..10, 5.., ..10
+    #[arg(long, value_name = "A..B", value_parser = parse_frames)]
+    pub frames: Option<Range<usize>>,
+    /// Keep the range of numbers that the network gives, which pipelines do for brightfield
+    #[arg(long)]
+    pub no_rescale: bool,
+    /// Make a mask of what is at least as probable [default: 0.5 for labels]
+    #[arg(long, value_name = "P", value_parser = parse_share)]
+    pub threshold: Option<f32>,
+    /// The kind of numbers in the result [default: float32, or uint8 with --threshold]
+    #[arg(long, value_name = "TYPE")]
+    pub output_type: Option<OutputType>,
+    /// Where to run: cpu, or auto, which is the CPU
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
+    pub device: Cpu,
+    /// The numbers to compute with; f32 is the only one on the CPU
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = parse_precision)]
+    pub precision: Float32,
+    /// How many threads to use [default: the cores that this process may use]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub threads: Option<NonZeroUsize>,
+    /// Pass over outputs that an earlier run has finished with the same model, input and arguments
+    #[arg(long)]
+    pub resume: bool,
+    /// A picture of the first frame, before and after; a folder for many inputs
+    #[arg(long, value_name = "P.png|DIR")]
+    pub preview: Option<PathBuf>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle test rods.zip
+  bundle test bundle.toml --model bf_focus --save produced
+  bundle test bundle.toml --record    # make the expected files of the models that have an input")]
+pub struct Test {
+    /// A ZIP, or a project's config
+    #[arg(value_name = "BUNDLE.zip|CONFIG")]
+    pub target: PathBuf,
+    /// Test only this model (again for more)
+    #[arg(long, value_name = "KEY", action = ArgAction::Append)]
+    pub model: Vec<String>,
+    /// Keep what the models gave in this folder; what failed is kept in any case
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// Write what the models give as what is expected of them; for a config only
+    #[arg(long, conflicts_with = "save")]
+    pub record: bool,
+    /// Where to run: cpu, or auto, which is the CPU
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
+    pub device: Cpu,
+    /// How many threads to use [default: the cores that this process may use]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub threads: Option<NonZeroUsize>,
     /// Report as JSON on standard output
     #[arg(long)]
     pub json: bool,

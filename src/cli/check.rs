@@ -6,7 +6,7 @@ use super::args::Check;
 use super::printer::{BOLD, Printer, count, plain_text};
 use super::table::{Table, grouped};
 use super::{Answer, Context, Json, Outcome, config, refusal_or_error};
-use crate::ops::check::{Checked, Options, Report, check};
+use crate::ops::check::{Checked, Error, Options, Report, check};
 
 pub fn run(args: Check, context: &Context) -> Outcome {
     let options = Options {
@@ -15,8 +15,11 @@ pub fn run(args: Check, context: &Context) -> Outcome {
         analysis: args.analysis,
         allowed: args.allow_global,
     };
-    let report = check(&options, &context.progress)
-        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
+    let report = check(&options, &context.progress).map_err(|error| {
+        // A config that is wrong is this command's answer.
+        let is_answer = matches!(&error, Error::Config(error) if error.is_of_content());
+        refusal_or_error(is_answer || error.is_refusal(), error)
+    })?;
     let printer = &context.printer;
     if args.json {
         printer.json(&Json::new("check", &report))?;

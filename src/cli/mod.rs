@@ -9,8 +9,10 @@ mod diff;
 mod init;
 mod lock;
 mod printer;
+mod run;
 mod show;
 mod table;
+mod test;
 mod unpack;
 mod verify;
 
@@ -115,6 +117,8 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Show(args) => show::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Unpack(args) => unpack::run(args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Test(args) => test::run(args, context),
         Command::Cache(args) => cache::run(args, context),
         Command::Completions(args) => {
             let mut script = Vec::new();

@@ -227,6 +227,7 @@ impl Config {
             variable: |_| None,
             files,
             packed_tracker: Some(tracker.to_owned()),
+            records_tests: false,
         };
         Self::load_as(path, Syntax::PyYaml, &surroundings)
     }

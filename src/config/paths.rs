@@ -33,6 +33,8 @@ pub struct Surroundings {
     pub files: Arc<dyn Files>,
     /// In a packed bundle: the name of the tracker's settings, which its config does not name.
     pub packed_tracker: Option<String>,
+    /// Whether what tests expect is about to be recorded, and so need not be there yet.
+    pub records_tests: bool,
 }
 
 impl Surroundings {
@@ -43,6 +45,7 @@ impl Surroundings {
             variable: |name| std::env::var_os(name),
             files: Arc::new(Disk),
             packed_tracker: None,
+            records_tests: false,
         }
     }
 }
@@ -61,6 +64,26 @@ pub(super) fn source_file(
     node: &Node,
     what: &str,
 ) -> Option<SourceFile> {
+    let (file, expanded) = named_file(context, node, what)?;
+    check_content(context, what, &expanded, &file.path, &file.span)?;
+    Some(file)
+}
+
+/// The file that a node names, which may be one that is still to be written.
+pub(super) fn future_file(
+    context: &mut Context<'_>,
+    node: &Node,
+    what: &str,
+) -> Option<SourceFile> {
+    let (file, expanded) = named_file(context, node, what)?;
+    if context.surroundings.files.exists(&file.path) {
+        check_content(context, what, &expanded, &file.path, &file.span)?;
+    }
+    Some(file)
+}
+
+/// The path that a node names, and its text with the variables in it expanded.
+fn named_file(context: &mut Context<'_>, node: &Node, what: &str) -> Option<(SourceFile, String)> {
     let Data::String(text) = &node.data else {
         context.wrong_type(what, node, "a path, as text");
         return None;
@@ -80,14 +103,12 @@ pub(super) fn source_file(
         text.clone()
     };
     let expanded = expand(context, &written, span)?;
-    let path = locate(context, Path::new(&expanded), span);
-    check_content(context, what, &expanded, &path, span)?;
-    let span = span.clone();
-    Some(SourceFile {
+    let file = SourceFile {
+        path: locate(context, Path::new(&expanded), span),
         written,
-        path,
-        span,
-    })
+        span: span.clone(),
+    };
+    Some((file, expanded))
 }
 
 /// Complains of what is not a file with the content that its name promises.

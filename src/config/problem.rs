@@ -217,6 +217,16 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Whether the file's content is at fault, and not its absence or its name.
+    pub fn is_of_content(&self) -> bool {
+        match self {
+            Self::Invalid { .. } | Self::NotUtf8 { .. } | Self::TooLarge { .. } => true,
+            Self::Read { .. } | Self::UnknownSyntax { .. } => false,
+        }
+    }
+}
+
 /// More errors than a person reads are counted, and not shown: each costs a walk through the text.
 pub(super) const MOST_SHOWN: usize = 200;
 

@@ -3,7 +3,7 @@
 use super::SourceFile;
 use super::Test;
 use super::context::Context;
-use super::paths::source_file;
+use super::paths::{future_file, source_file};
 use super::tree::{Data, Entry, Node};
 
 const TEST_KEYS: &[&str] = &[
@@ -55,7 +55,11 @@ pub(super) fn read(entry: &Entry, name: &str, context: &mut Context<'_>) -> Opti
 
 /// A file of a test vector; its extension is kept in the archive, so it must have one.
 fn test_file(context: &mut Context<'_>, node: &Node, what: &str) -> Option<SourceFile> {
-    let file = source_file(context, node, what)?;
+    let is_to_come = context.surroundings.records_tests && what.ends_with(".expected`");
+    let file = match is_to_come {
+        true => future_file(context, node, what)?,
+        false => source_file(context, node, what)?,
+    };
     if file.extension().is_none() {
         context
             .error(

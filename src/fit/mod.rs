@@ -9,7 +9,7 @@ mod pickles;
 use crate::config::{Config, Model, Problem};
 use crate::digest::Digest;
 use crate::facts::{FactKind, Facts};
-use crate::nn::Network;
+use crate::nn::{self, Network};
 use crate::value::{Key, Map, Value};
 use crate::weights::WeightsError;
 use declared::Declared;
@@ -30,6 +30,8 @@ pub struct Fit {
     pub problems: Vec<Problem>,
     /// How many of the first problems are of the audit, which nothing forgives.
     audit: usize,
+    /// The declared network, if it is one and its arguments are right.
+    pub network: Option<Network>,
     /// The network or estimator, as far as it is known.
     pub architecture: Option<String>,
     /// The network's arguments, defaults included.
@@ -75,12 +77,21 @@ pub fn check(config: &Config, model: &Model, facts: &Facts, role: Role) -> Fit {
     Fit {
         problems: check.problems,
         audit,
+        network,
         architecture,
         architecture_args,
         parameters: facts.parameters,
         dtype: facts.dtype(),
         tensors: facts.tensor_digest,
         globals: facts.globals.clone(),
+    }
+}
+
+/// The kind of network that a model is declared to be, by its key or its metadata; `None` for estimators, and if nothing says.
+pub fn declared(model: &Model) -> Option<nn::Kind> {
+    match Declared::of(model) {
+        Some(Declared::Network(kind)) => Some(kind),
+        Some(Declared::Estimator) | None => None,
     }
 }
 

@@ -13,10 +13,15 @@ pub(super) fn recognise(graph: &Graph) -> Graph {
         return graph.clone();
     };
     let mut rewriter = Rewriter { builder };
+    let mut uses = vec![0_usize; graph.nodes().len()];
+    for id in graph.nodes().iter().flat_map(|node| &node.inputs) {
+        uses[id.index()] += 1;
+    }
     let mut moved = vec![input];
     for node in graph.nodes().iter().skip(1) {
         let inputs: Vec<ValueId> = node.inputs.iter().map(|id| moved[id.index()]).collect();
-        let better = rewriter.better(&node.op, &inputs);
+        let single = node.inputs.iter().all(|id| uses[id.index()] == 1);
+        let better = rewriter.better(&node.op, &inputs, single);
         let better = better.and_then(|(op, inputs)| rewriter.builder.push(op, &inputs).ok());
         let made = match better {
             Some(made) if rewriter.builder.shape(made) == node.shape => made,
@@ -47,13 +52,20 @@ impl Rewriter {
         self.node(value).inputs.first().copied()
     }
 
-    /// What this op on these values amounts to, together with what gives them.
-    fn better(&self, op: &Op, inputs: &[ValueId]) -> Option<Applied> {
+    /// What this op on these values amounts to, together with what gives them; `single` if nothing else uses them.
+    fn better(&self, op: &Op, inputs: &[ValueId], single: bool) -> Option<Applied> {
         match (op, inputs) {
-            (Op::Affine { scale, shift }, [value]) => self
-                .after_norm(scale, shift, *value)
-                .or_else(|| self.joined(scale, shift, *value))
-                .or_else(|| self.gelu_halved(scale, shift, *value)),
+            (Op::Affine { scale, shift }, [value]) => {
+                let norm = || self.after_norm(scale, shift, *value);
+                single
+                    .then(norm)
+                    .flatten()
+                    .or_else(|| self.joined(scale, shift, *value))
+                    .or_else(|| self.gelu_halved(scale, shift, *value))
+            }
+            (Op::Crop { .. }, [value]) if matches!(self.node(*value).op, Op::Crop { .. }) => {
+                Some((op.clone(), self.node(*value).inputs.clone()))
+            }
             (Op::Binary(Binary::Divide), [a, b]) => self.layer_norm(*a, *b),
             (Op::Binary(Binary::Multiply), [a, b]) if a == b => {
                 Some((Op::Apply(Function::Square), vec![*a]))
@@ -93,7 +105,7 @@ impl Rewriter {
         let node = self.node(value);
         let op = match &node.op {
             Op::LayerNorm { weight, bias, eps } => {
-                let (weight, bias) = after(scale, shift, weight, bias)?;
+                let [weight, bias] = after(scale, shift, weight, bias)?;
                 Op::LayerNorm {
                     weight,
                     bias,
@@ -111,7 +123,7 @@ impl Rewriter {
                 weight: Some(weight),
                 bias: Some(bias),
             } => {
-                let (weight, bias) = after(scale, shift, weight, bias)?;
+                let [weight, bias] = after(scale, shift, weight, bias)?;
                 Op::Normalise {
                     weight: Some(weight),
                     bias: Some(bias),
@@ -304,9 +316,9 @@ fn after(
     shift: &Arc<[f32]>,
     weight: &Arc<[f32]>,
     bias: &Arc<[f32]>,
-) -> Option<(Arc<[f32]>, Arc<[f32]>)> {
+) -> Option<[Arc<[f32]>; 2]> {
     if all(weight, 1.0) && all(bias, 0.0) {
-        return Some((scale.clone(), shift.clone()));
+        return Some([scale.clone(), shift.clone()]);
     }
-    (all(scale, 1.0) && all(bias, 0.0)).then(|| (weight.clone(), shift.clone()))
+    (all(scale, 1.0) && all(bias, 0.0)).then(|| [weight.clone(), shift.clone()])
 }

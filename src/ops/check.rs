@@ -1,21 +1,16 @@
 //! `bundle check`: schema, pickle audit, weights against their networks, and whether an analysis is served.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::adopt::{self, AdoptError, Fault};
-use crate::archive::{Archive, OpenError, ReadError};
-use crate::blob::Blob;
-use crate::config::{Analysis, Config, ConfigError, FileKind, Files, Model, Problem};
+use crate::config::{Analysis, Config, ConfigError, Model, Problem};
 use crate::facts::Facts;
 use crate::fit::{self, Fit, Role};
-use crate::inspect::{self, InspectError};
-use crate::lockfile::{LockedFacts, Lockfile};
-use crate::packed::{CONFIG_NAME, TRACKER_NAME};
+use crate::lockfile::LockedFacts;
 use crate::progress::{Phase, Progress};
+use crate::subject::{Subject, SubjectError};
 use crate::value::Map;
 use crate::weights::WeightsError;
 
@@ -73,44 +68,7 @@ impl Report {
 }
 
 /// Why nothing could be checked.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum Error {
-    #[error("cannot read {}: {error}", path.display())]
-    #[diagnostic(help("check that the file is there and readable"))]
-    Read { path: PathBuf, error: io::Error },
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("{}: {error}", path.display())]
-    #[diagnostic(help("the ZIP is damaged: copy or download it again, or build it anew"))]
-    Entry { path: PathBuf, error: ReadError },
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Adopt(#[from] AdoptError),
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Inspect(#[from] InspectError),
-}
-
-impl Error {
-    /// Whether the contents of the file are at fault, and not its absence.
-    pub fn is_refusal(&self) -> bool {
-        match self {
-            Self::Read { .. } | Self::Open(OpenError::Io { .. }) => false,
-            Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
-            Self::Config(error) => matches!(
-                error,
-                ConfigError::Invalid { .. }
-                    | ConfigError::NotUtf8 { .. }
-                    | ConfigError::TooLarge { .. }
-            ),
-            Self::Inspect(error) => error.is_refusal(),
-            Self::Open(_) | Self::Adopt(_) => true,
-        }
-    }
-}
+pub type Error = SubjectError;
 
 /// Checks a config with its files, or a ZIP. Nothing is taken from the cache.
 ///
@@ -119,17 +77,15 @@ impl Error {
 /// weights is no error but in the report.
 pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let target = &options.target;
-    let (subject, role) = match inspect::is_zip(target)? {
-        true => {
-            let allowed = &options.allowed;
-            (Subject::bundle(target), Role::Receiver { allowed })
-        }
-        false => (Subject::config(target), Role::Producer),
-    };
-    let subject = match subject {
-        Err(Error::Config(ConfigError::Invalid {
-            problems, warnings, ..
-        })) => {
+    let subject = match Subject::open(target) {
+        Err(
+            Error::Config(ConfigError::Invalid {
+                problems, warnings, ..
+            })
+            | Error::Packed(ConfigError::Invalid {
+                problems, warnings, ..
+            }),
+        ) => {
             return Ok(Report {
                 target: target.clone(),
                 models: Vec::new(),
@@ -138,6 +94,11 @@ pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error
             });
         }
         subject => subject?,
+    };
+    let allowed = &options.allowed;
+    let role = match subject.is_bundle() {
+        true => Role::Receiver { allowed },
+        false => Role::Producer,
     };
     let mut config = subject.config.clone();
     if matches!(role, Role::Producer) {
@@ -173,62 +134,6 @@ pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error
         (model.errors, model.warnings) = (errors.len(), warnings.len());
     }
     Ok(report)
-}
-
-/// What is checked: a config, and where its weights are.
-struct Subject {
-    config: Config,
-    archive: Option<Arc<Archive>>,
-    /// The lock inside the bundle.
-    lock: Option<Lockfile>,
-}
-
-impl Subject {
-    fn config(path: &Path) -> Result<Self, Error> {
-        Ok(Self {
-            config: Config::load(path)?,
-            archive: None,
-            lock: None,
-        })
-    }
-
-    fn bundle(path: &Path) -> Result<Self, Error> {
-        let archive = Arc::new(Archive::open(path)?);
-        if archive.entry(CONFIG_NAME).is_none() {
-            let (path, fault) = (path.to_owned(), Fault::NoConfig);
-            return Err(AdoptError { path, fault }.into());
-        }
-        let lock = adopt::inner_lock(&archive)?;
-        let files = Arc::new(Packed(archive.clone()));
-        let config = Config::load_packed(&path.join(CONFIG_NAME), TRACKER_NAME, files)?;
-        Ok(Self {
-            config,
-            archive: Some(archive),
-            lock,
-        })
-    }
-
-    /// The bytes of a model's weights; those in a bundle with their CRC checked.
-    fn weights(&self, model: &Model, progress: &dyn Progress) -> Result<Blob, Error> {
-        let path = &model.weights.path;
-        let Some(archive) = &self.archive else {
-            return Blob::open(path).map_err(|error| Error::Read {
-                path: path.clone(),
-                error,
-            });
-        };
-        let entry = archive.entry(&model.weights.written);
-        let entry = entry.ok_or_else(|| Error::Read {
-            path: path.clone(),
-            error: io::ErrorKind::NotFound.into(),
-        })?;
-        let error = |error| Error::Entry {
-            path: archive.path().to_owned(),
-            error,
-        };
-        archive.contents(entry, progress).map_err(error)?;
-        archive.blob(entry, progress).map_err(error)
-    }
 }
 
 fn check_model(
@@ -340,37 +245,4 @@ fn serve(options: &Options, config: &Config, report: &mut Report) -> Result<(), 
         Some(Served { name, unused })
     });
     Ok(())
-}
-
-/// The files of a bundle, under the bundle's own path.
-#[derive(Debug)]
-struct Packed(Arc<Archive>);
-
-impl Packed {
-    fn name<'a>(&self, path: &'a Path) -> Option<&'a str> {
-        path.strip_prefix(self.0.path()).ok()?.to_str()
-    }
-}
-
-impl Files for Packed {
-    fn kind(&self, path: &Path) -> io::Result<FileKind> {
-        let entry = self.name(path).and_then(|name| self.0.entry(name));
-        match entry {
-            Some(entry) => Ok(FileKind::File { size: entry.size }),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let entry = self.name(path).and_then(|name| self.0.entry(name));
-        let entry = entry.ok_or(io::ErrorKind::NotFound)?;
-        if entry.size > limit {
-            return Ok(vec![
-                0;
-                usize::try_from(limit)
-                    .map_or(usize::MAX, |limit| limit + 1)
-            ]);
-        }
-        self.0.read(entry, limit).map_err(io::Error::other)
-    }
 }

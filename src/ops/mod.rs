@@ -8,6 +8,8 @@ pub mod diff;
 pub mod init;
 pub mod lock;
 pub mod pin;
+pub mod run;
 pub mod show;
+pub mod test;
 pub mod unpack;
 pub mod verify;

@@ -40,7 +40,7 @@ class ChannelNorm(nn.Module):
 
 
 def gate(x):
-    a, b = x.tensor_split(2, 1)
+    a, b = x.chunk(2, 1)
     return a * b
 
 

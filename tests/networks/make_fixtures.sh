@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes tests/fixtures/networks/*.json anew: what PyTorch and MONAI make of many sets of network arguments.
+# Writes tests/fixtures/networks/ anew: what PyTorch and MONAI make of many sets of network arguments, and compute.
 #
 # usage: tests/networks/make_fixtures.sh [VENV] [METADATA.json WEIGHTS.pth]...
 #
@@ -13,6 +13,7 @@ venv=${1:-$root/target/networks-venv}
 if [ ! -x "$venv/bin/python" ]; then
     python3 -m venv "$venv"
 fi
-"$venv/bin/python" -c 'import monai, torch' 2>/dev/null ||
-    "$venv/bin/pip" install -q 'torch==2.6.0' 'monai==1.5.*' 'numpy<2'
+"$venv/bin/python" -c 'import monai, onnxscript, safetensors, torch' 2>/dev/null ||
+    "$venv/bin/pip" install -q 'torch==2.6.0' 'monai==1.5.*' 'numpy<2' safetensors onnx onnxscript
+"$venv/bin/python" "$root/tests/networks/make_forward.py" "$root/tests/fixtures/networks"
 exec "$venv/bin/python" "$root/tests/networks/make_fixtures.py" "$root/tests/fixtures/networks" "$@"

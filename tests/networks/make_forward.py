@@ -1,8 +1,10 @@
 """What PyTorch and MONAI compute: small random networks, an input of each, and the output in double precision.
 
-usage: make_forward.py FOLDER                 writes forward.json and forward.safetensors
-       make_forward.py --onnx FOLDER [NAME]   writes the matrix of ONNX exports (exporters, opsets, axes), or only those
-                                              whose names contain NAME
+usage: make_forward.py FOLDER                   writes forward.json, forward.safetensors and a few ONNX exports
+       make_forward.py --onnx FOLDER [NAME]...  writes the matrix of ONNX exports (exporters, opsets, axes), or only those
+                                                whose names begin with a NAME
+
+`MODEL_BUNDLE_ONNX=FOLDER cargo test --test suite onnx_networks` checks what the second form writes.
 
 Weights and inputs are numbers that half precision has, so that every format holds them exactly; eps, slopes and the
 like are those that single precision has.
@@ -16,6 +18,7 @@ import sys
 import warnings
 
 import numpy
+import onnx
 import torch
 from monai.networks.nets import UNet
 from safetensors.torch import save_file
@@ -25,6 +28,26 @@ from make_fixtures import FlexResNet, NAFNet
 warnings.simplefilter("ignore")
 logging.disable(logging.ERROR)
 torch.set_num_threads(1)
+
+# The exports that are kept.
+KEPT = (
+    "nafnet_5_script16",
+    "nafnet_6_dynamo18",
+    "nafnet_10_script11",
+    "monai_unet_0_script11",
+    "monai_unet_1_dynamo18",
+    "monai_unet_8_script12",
+    "monai_unet_8_script20",
+    "monai_unet_9_dynamo18",
+    "monai_unet_10_script17",
+    "monai_unet_25_script17",
+    "monai_unet_28_script17",
+    "monai_unet_30_script11",
+    "monai_unet_31_dynamo18",
+    "flexresnet_1_script13",
+    "flexresnet_1_dynamo18",
+    "flexresnet_12_script17",
+)
 
 BUILD = {"NAFNet": NAFNet, "MONAI UNet": UNet, "FlexResNet": FlexResNet}
 
@@ -172,10 +195,21 @@ def export(net, image, path, dynamo, opset, dynamic):
         shapes = (shapes,) if sides else None
         program = torch.onnx.export(net, (image,), dynamo=True, opset_version=opset, dynamic_shapes=shapes, verbose=False, **names)
         program.save(str(path), external_data=False)
+        bare(path)
         return
     axes = {"x": {axis: f"d{axis}" for axis in sides}} if sides else None
     torch.onnx.export(net, (image,), buffer, dynamo=False, opset_version=opset, dynamic_axes=axes, **names)
     path.write_bytes(buffer.getvalue())
+
+
+def bare(path):
+    """Takes away where in the source each node comes from, which is most of the file."""
+    model = onnx.load(path)
+    del model.graph.value_info[:], model.graph.metadata_props[:], model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.save(model, path)
 
 
 def matrix(folder, only):
@@ -183,7 +217,7 @@ def matrix(folder, only):
         for dynamo, opset, dynamic in variants(index):
             exporter = "dynamo" if dynamo else "script"
             name = f"{kind.replace(' ', '_')}_{index}_{exporter}{opset}_{dynamic}".lower()
-            if only not in name:
+            if only and not name.startswith(only):
                 continue
             net, image, output = made(kind, args, size, seed)
             try:
@@ -212,6 +246,9 @@ if __name__ == "__main__":
     if sys.argv[1] == "--onnx":
         target = pathlib.Path(sys.argv[2])
         target.mkdir(parents=True, exist_ok=True)
-        matrix(target, "".join(sys.argv[3:4]).lower())
+        matrix(target, tuple(sys.argv[3:]))
     else:
-        forward(pathlib.Path(sys.argv[1]))
+        target = pathlib.Path(sys.argv[1])
+        forward(target)
+        (target / "onnx").mkdir(exist_ok=True)
+        matrix(target / "onnx", KEPT)

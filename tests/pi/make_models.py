@@ -167,11 +167,11 @@ def handmade():
 
 
 def run(model, rows):
-    """(labels, probabilities) of ONNX Runtime; nothing for maps of doubles, which skl2onnx writes and it does not take."""
+    """(labels, probabilities) of ONNX Runtime; nothing for doubles that skl2onnx gives to operators of floats."""
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString())
-    except onnxruntime.capi.onnxruntime_pybind11_state.InvalidGraph as error:
-        assert "ZipMap" in str(error)
+    except Exception as error:
+        assert "tensor(double)" in str(error)
         return None
     inputs = session.get_inputs()
     table = rows.astype({"tensor(float)": np.float32, "tensor(double)": np.float64}[inputs[0].type])

@@ -61,18 +61,37 @@ pub fn taken(tensors: &mut Vec<Tensor>, name: &str) -> Vec<f64> {
     numbers(&tensors.remove(at.unwrap()))
 }
 
+/// All cases, and the tensors of all of them.
+fn cases() -> (Vec<Value>, Vec<Tensor>) {
+    let text = std::fs::read_to_string(format!("{FOLDER}/forward.json")).unwrap();
+    let all = tensors(Path::new(&format!("{FOLDER}/forward.safetensors")));
+    (serde_json::from_str(&text).unwrap(), all)
+}
+
+fn size(case: &Value) -> [usize; 2] {
+    [0, 1].map(|side| case["size"][side].as_u64().unwrap() as usize)
+}
+
+/// The network of that kind and number among those of its kind, its weights, and its size.
+pub fn case(kind: &str, number: usize) -> (Network, Vec<Tensor>, [usize; 2]) {
+    let (cases, all) = cases();
+    let of_kind = |case: &Value| case["kind"].as_str().unwrap().eq_ignore_ascii_case(kind);
+    let mut found = cases.iter().enumerate().filter(|(_, case)| of_kind(case));
+    let (index, case) = found.nth(number).unwrap();
+    let mut tensors = of_case(&all, index);
+    tensors.retain(|tensor| !["input", "output"].contains(&tensor.name.as_str()));
+    (network(case), tensors, size(case))
+}
+
 #[test]
 fn networks_compute_what_pytorch_computes() {
-    let text = std::fs::read_to_string(format!("{FOLDER}/forward.json")).unwrap();
-    let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
-    let all = tensors(Path::new(&format!("{FOLDER}/forward.safetensors")));
+    let (cases, all) = cases();
     assert!(cases.len() > 90);
     for (number, case) in cases.iter().enumerate() {
         let mut tensors = of_case(&all, number);
         let input = taken(&mut tensors, "input");
         let wanted = taken(&mut tensors, "output");
-        let size = [0, 1].map(|side| case["size"][side].as_u64().unwrap() as usize);
-        let graph = network(case).graph(&StateDict::new(&tensors), size);
+        let graph = network(case).graph(&StateDict::new(&tensors), size(case));
         let graph = graph.unwrap_or_else(|error| panic!("{case}: {error}"));
         let found = plain::values_of(&graph, &input).swap_remove(graph.output().index());
         // Running statistics become scales and shifts in single precision; all else is as exact as PyTorch.
@@ -91,16 +110,21 @@ pub fn array(name: &str) -> Vec<f64> {
     }
 }
 
-pub fn rods(name: &str) -> (Network, Vec<Tensor>) {
-    let read = |path: String| std::fs::read_to_string(path).unwrap();
-    let about = read(format!("examples/rods/metadata/{name}.json"));
-    let about: Value = serde_json::from_str(&about).unwrap();
-    let case = match about["model_type"].as_str().unwrap() {
-        "MonaiUnet" => json!({"kind": "MONAI UNet", "args": about["model_args"]}),
-        kind => json!({"kind": kind, "args": about["model_args"]}),
+/// The network that metadata declare.
+pub fn declared(metadata: &str) -> Network {
+    let about: Value = serde_json::from_str(metadata).unwrap();
+    let kind = match about["model_type"].as_str().unwrap() {
+        "MonaiUnet" => "MONAI UNet",
+        kind => kind,
     };
+    network(&json!({"kind": kind, "args": about["model_args"]}))
+}
+
+/// A network of the example, and its weights.
+pub fn rods(name: &str) -> (Network, Vec<Tensor>) {
+    let about = std::fs::read_to_string(format!("examples/rods/metadata/{name}.json")).unwrap();
     let path = format!("examples/rods/models/{name}.pth");
-    (network(&case), tensors(Path::new(&path)))
+    (declared(&about), tensors(Path::new(&path)))
 }
 
 #[test]

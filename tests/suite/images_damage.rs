@@ -100,7 +100,12 @@ fn a_damaged_page_is_named() {
             "page 2: expected 7 rows and 9 columns, as on page 1, found 7 rows and 10 columns",
         ),
         (1, 256, 0, "page 1: expected a length in tag 256, found 0"),
-        (1, 257, 1 << 31, "found 7 rows and 9 columns"),
+        (
+            1,
+            257,
+            1 << 31,
+            "page 1: expected 306783379 strips, found 1",
+        ),
         (2, 258, 16, "as on page 1, found"),
         (2, 258, 12, "numbers of 12 bits"),
         (1, 258, 1, "numbers of 1 bits"),

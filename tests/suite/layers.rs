@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the top. A module may use what stands below it, and of its own layer only itself.
-const LAYERS: [&[&str]; 20] = [
+const LAYERS: [&[&str]; 22] = [
     &["cli"],
     &["ops"],
     &["project"],
+    &["runner"],
+    &["subject"],
     &["resolve"],
     &["plan"],
     &["inspect"],

@@ -7,7 +7,7 @@ use pulp::Arch;
 
 use super::aligned::Aligned;
 use super::pointwise::{Pixels, Regrouping};
-use super::prepare::{From, Prepared, Spatial, SpatialOp, Step, StepOp, To};
+use super::prepare::{At, Prepared, Spatial, SpatialOp, Step, StepOp, To};
 use super::reach::{Rows, pitch};
 use super::reduce;
 
@@ -153,17 +153,17 @@ impl Worker<'_> {
     /// The numbers of some pixels that a step reads.
     fn numbers<'b>(
         &'b self,
-        from: &From,
+        from: &At,
         pixels: &Range<usize>,
         channels: usize,
         scratch: &'b Scratch,
     ) -> &'b [f32] {
         match from {
-            From::Kept(place) => {
+            At::Kept(place) => {
                 &self.image.get(place)[pixels.start * channels..pixels.end * channels]
             }
-            From::Slot(slot) => &scratch.slots[*slot][..pixels.len() * channels],
-            From::Output => &[],
+            At::Slot(slot) => &scratch.slots[*slot][..pixels.len() * channels],
+            At::Output => &[],
         }
     }
 
@@ -186,13 +186,13 @@ impl Worker<'_> {
             }),
             StepOp::Concat => self.gather(&pixels, output),
             StepOp::Elementwise(op, operand) => {
-                if step.from != From::Output {
+                if step.from != At::Output {
                     let input = self.numbers(&step.from, &pixels, step.inputs, scratch);
                     output.copy_from_slice(input);
                 }
                 let mut work = mem::take(&mut scratch.work);
                 let operand = match operand {
-                    Some((From::Kept(place), 0)) => self.image.get(place),
+                    Some((At::Kept(place), 0)) => self.image.get(place),
                     Some((from, channels)) => self.numbers(from, &pixels, *channels, scratch),
                     None => &[],
                 };
@@ -237,7 +237,7 @@ impl Worker<'_> {
         scratch: &mut Scratch,
     ) {
         let held = match (&spatial.from, spatial.in_place) {
-            (Some(From::Kept(place)), true) => Rows {
+            (Some(At::Kept(place)), true) => Rows {
                 data: self.image.get(place),
                 shape: spatial.input,
                 held: spatial.input.height,
@@ -299,7 +299,7 @@ impl Worker<'_> {
                 let start = slot + spatial.reach.margins[0] * channels;
                 let own = &mut ring[start..start + width * channels];
                 match &spatial.from {
-                    Some(From::Slot(from)) => {
+                    Some(At::Slot(from)) => {
                         let at = (row - *next_row) * width * channels;
                         own.copy_from_slice(&scratch.slots[*from][at..at + width * channels]);
                     }
@@ -315,7 +315,7 @@ impl Worker<'_> {
     fn reduce(&self, pixels: Range<usize>, result: &[f32], partial: &mut [f64], scratch: &Scratch) {
         let channels = self.chain.output.channels;
         let data = match &self.chain.last {
-            From::Output => result,
+            At::Output => result,
             from => self.numbers(from, &pixels, channels, scratch),
         };
         let mut rest = partial;

@@ -204,10 +204,10 @@ impl<S: Simd> Tile<'_, S> {
                 std::array::from_fn(|p| &self.input[first + p * self.input_step..][..self.run]);
             for (k, weights) in weights.chunks_exact(N).enumerate() {
                 let weights: [S::f32s; N] = std::array::from_fn(|n| weights[n]);
-                for p in 0..P {
-                    let value = simd.splat_f32s(runs[p][k]);
-                    for n in 0..N {
-                        sums[p][n] = simd.mul_add_f32s(value, weights[n], sums[p][n]);
+                for (sums, run) in sums.iter_mut().zip(&runs) {
+                    let value = simd.splat_f32s(run[k]);
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum = simd.mul_add_f32s(value, weight, *sum);
                     }
                 }
             }

@@ -30,32 +30,48 @@ impl WithSimd for Depthwise<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let pixels = self.output.len() / self.channels;
         for first in (0..self.channels).step_by(S::F32_LANES) {
-            let mut pixel = 0;
-            while pixel + PIXELS <= pixels {
-                self.tile::<S, PIXELS>(simd, first, pixel);
-                pixel += PIXELS;
-            }
-            while pixel < pixels {
-                self.tile::<S, 1>(simd, first, pixel);
-                pixel += 1;
+            if first + S::F32_LANES <= self.channels {
+                self.vector::<S, true>(simd, first);
+            } else {
+                self.vector::<S, false>(simd, first);
             }
         }
     }
 }
 
 impl Depthwise<'_> {
-    /// A vector of channels from `first` on, or as many as there are, of the `P` pixels from `pixel` on.
+    /// A vector of channels from `first` on, a whole one or as many as there are, of all pixels.
     #[inline(always)]
-    fn tile<S: Simd, const P: usize>(&mut self, simd: S, first: usize, pixel: usize) {
+    fn vector<S: Simd, const WHOLE: bool>(&mut self, simd: S, first: usize) {
+        let pixels = self.output.len() / self.channels;
+        let mut pixel = 0;
+        while pixel + PIXELS <= pixels {
+            self.tile::<S, WHOLE, PIXELS>(simd, first, pixel);
+            pixel += PIXELS;
+        }
+        while pixel < pixels {
+            self.tile::<S, WHOLE, 1>(simd, first, pixel);
+            pixel += 1;
+        }
+    }
+
+    /// The same of the `P` pixels from `pixel` on.
+    #[inline(always)]
+    fn tile<S: Simd, const WHOLE: bool, const P: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        pixel: usize,
+    ) {
         let count = (self.channels - first).min(S::F32_LANES);
-        let mut sums = [load(simd, &self.bias[first..first + count]); P];
+        let mut sums = [load::<S, WHOLE>(simd, &self.bias[first..], count); P];
         for (tap, start) in self.starts.iter().enumerate() {
-            let weight = load(simd, &self.weights[tap * self.channels + first..][..count]);
+            let weight = &self.weights[tap * self.channels + first..];
+            let weight = load::<S, WHOLE>(simd, weight, count);
             let input = &self.input[start + first + pixel * self.input_step..];
             for (p, sum) in sums.iter_mut().enumerate() {
-                let value = load(simd, &input[p * self.input_step..][..count]);
+                let value = load::<S, WHOLE>(simd, &input[p * self.input_step..], count);
                 *sum = simd.mul_add_f32s(value, weight, *sum);
             }
         }
@@ -66,11 +82,12 @@ impl Depthwise<'_> {
     }
 }
 
-/// A vector of these numbers, zeros behind them.
+/// A vector of the first numbers, as many as there are of it or `count` and zeros behind them.
 #[inline(always)]
-fn load<S: Simd>(simd: S, numbers: &[f32]) -> S::f32s {
-    match S::as_simd_f32s(numbers) {
-        ([whole], []) => *whole,
-        _ => simd.partial_load_f32s(numbers),
+fn load<S: Simd, const WHOLE: bool>(simd: S, numbers: &[f32], count: usize) -> S::f32s {
+    if WHOLE {
+        S::as_simd_f32s(&numbers[..S::F32_LANES]).0[0]
+    } else {
+        simd.partial_load_f32s(&numbers[..count])
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Prepared {
     /// Run for each strip.
     pub(super) after: Vec<Step>,
     /// Where the last step's result is.
-    pub(super) last: From,
+    pub(super) last: At,
     /// Of the last step's result.
     pub(super) output: Shape,
     /// Where the last step's result is kept.
@@ -51,7 +51,7 @@ pub(super) struct Prepared {
 
 /// Where a step's input is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum At {
     /// A kept value, of which the step's pixels are taken.
     Kept(Range<usize>),
     Slot(usize),
@@ -71,7 +71,7 @@ pub(super) enum To {
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) op: StepOp,
-    pub(super) from: From,
+    pub(super) from: At,
     pub(super) to: To,
     /// The channels that go in.
     pub(super) inputs: usize,
@@ -84,7 +84,7 @@ pub(super) enum StepOp {
     /// A matrix product at each pixel.
     Product(Convolution),
     /// With a further input: where it is, and how many numbers of it belong to a pixel, or all if it is a vector.
-    Elementwise(Elementwise, Option<(From, usize)>),
+    Elementwise(Elementwise, Option<(At, usize)>),
     Regroup(Regroup),
     /// The source's values, one after another.
     Concat,
@@ -100,7 +100,7 @@ pub(super) struct Spatial {
     /// The input rows that are computed at once.
     pub(super) rows_at_once: usize,
     /// Where the input is: read in place, or copied into rows with zeros around them.
-    pub(super) from: Option<From>,
+    pub(super) from: Option<At>,
     pub(super) in_place: bool,
     pub(super) to: To,
 }
@@ -360,16 +360,16 @@ impl<'a> Planner<'a> {
     }
 
     /// Where a step finds the result of the one before it, or the source.
-    fn from(&self, step: usize) -> Result<From, ExecError> {
+    fn from(&self, step: usize) -> Result<At, ExecError> {
         if let Some(before) = step.checked_sub(1) {
             return Ok(match self.written[before] {
-                To::Slot(slot) => From::Slot(slot),
-                To::Result => From::Output,
+                To::Slot(slot) => At::Slot(slot),
+                To::Result => At::Output,
             });
         }
         match self.chain.source.as_slice() {
-            [only] => Ok(From::Kept(place(self.program, *only)?)),
-            _ => Ok(From::Slot(0)),
+            [only] => Ok(At::Kept(place(self.program, *only)?)),
+            _ => Ok(At::Slot(0)),
         }
     }
 
@@ -387,7 +387,7 @@ impl<'a> Planner<'a> {
         if copied || (source.len() > 1 && self.spatial != Some(0)) {
             let concat = Step {
                 op: StepOp::Concat,
-                from: From::Output,
+                from: At::Output,
                 to: match copied {
                     true => To::Result,
                     false => To::Slot(0),
@@ -411,7 +411,7 @@ impl<'a> Planner<'a> {
         }
         let output = self.output();
         let last = match (self.from(self.steps.len())?, self.chain.kept) {
-            (_, true) => From::Output,
+            (_, true) => At::Output,
             (from, false) => from,
         };
         let result = self.chain.kept.then(|| self.kept()).transpose()?;
@@ -522,7 +522,7 @@ impl<'a> Planner<'a> {
         let (input, output) = self.shapes(step);
         let node = self.node(step);
         let from = match self.is_in_place(step) {
-            true => From::Output,
+            true => At::Output,
             false => self.from(step)?,
         };
         let op = match &node.op {
@@ -588,14 +588,14 @@ impl<'a> Planner<'a> {
     }
 
     /// Where a step's second input is.
-    fn operand(&self, step: usize) -> Result<From, ExecError> {
+    fn operand(&self, step: usize) -> Result<At, ExecError> {
         let value = self.node(step).inputs[1];
         let Some(own) = self.steps[..step].iter().position(|own| *own == value) else {
-            return Ok(From::Kept(place(self.program, value)?));
+            return Ok(At::Kept(place(self.program, value)?));
         };
         match (self.written[own], self.spatial) {
             (To::Slot(slot), spatial) if spatial.is_none_or(|at| own >= at || step < at) => {
-                Ok(From::Slot(slot))
+                Ok(At::Slot(slot))
             }
             _ => {
                 let expected = "only pointwise steps until it is read";

@@ -93,16 +93,16 @@ impl Ome {
                 _ => (),
             }
         }
-        match (images, pixels) {
-            (0, _) | (_, false) => Err(damaged("an Image element with Pixels", "none")),
-            (1, _) if files.len() > 1 => Err(unsupported(format!(
+        match images {
+            2.. => Err(unsupported(format!(
+                "an OME-TIFF with {images} images (series or positions)"
+            ))),
+            1 if files.len() > 1 => Err(unsupported(format!(
                 "an OME-TIFF that is spread over {} files",
                 files.len()
             ))),
-            (1, _) => Ok(found),
-            _ => Err(unsupported(format!(
-                "an OME-TIFF with {images} images (series or positions)"
-            ))),
+            1 if pixels => Ok(found),
+            _ => Err(damaged("an Image element with Pixels", "none")),
         }
     }
 

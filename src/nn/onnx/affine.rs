@@ -165,8 +165,13 @@ impl Importer<'_> {
         }
     }
 
+    /// Whether two values have channels on the same axis, and the same pixels or, one of them, a single one.
     fn images_both(&self, a: &View, b: &View) -> bool {
-        let is_image = |view: &View| view.is_image(self.graph.shape(view.id), self.batch);
-        a.inner.len() == b.inner.len() && is_image(a) && is_image(b)
+        let known = |view: &View| view.has_channels(self.graph.shape(view.id), self.batch);
+        let single = |view: &View| self.graph.shape(view.id).pixels() == 1;
+        a.inner.len() == b.inner.len()
+            && known(a)
+            && known(b)
+            && (a.inner[2..] == b.inner[2..] || single(a) || single(b))
     }
 }

@@ -1,8 +1,8 @@
 //! ONNX models as graphs: what PyTorch's exporters make of networks, operator sets 11 to 20.
 //!
 //! The image's shape is known, so what depends on nothing else is computed here, and only nodes that depend on the
-//! image's numbers become ops. No op looks from one image into another, so a batch is one image. What is not
-//! supported is refused by name: nothing is skipped, and nothing is guessed.
+//! image's numbers become ops; those that the output does not depend on are left out. No op looks from one image into
+//! another, so a batch is one image. What is not supported is refused by name, and nothing is guessed.
 //!
 //! Source: the ONNX operator specifications.
 
@@ -18,7 +18,7 @@ mod norms;
 mod shapes;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use budget::Budget;
@@ -32,7 +32,7 @@ pub use error::OnnxError;
 use super::graph::{Graph, GraphBuilder, ValueId};
 use super::op::{Op, Shape};
 use super::recognise::recognise;
-use crate::weights::onnx::{Declaration, Dim, Element, Kind, Model};
+use crate::weights::onnx::{Declaration, Dim, Element, Kind, Model, Node};
 use crate::weights::tensor::Tensor;
 
 /// The operator sets whose operators mean what is read here.
@@ -85,15 +85,35 @@ pub fn from_onnx(model: &Model, shape: Shape) -> Result<Graph> {
         });
     };
     let mut importer = Importer::new(model, declaration, shape, sides[0].unwrap_or(1))?;
-    for node in &model.graph.nodes {
+    for node in needed(model, &output.name) {
         importer.node(&mut Call::new(node, opset))?;
     }
     importer.finish(&output.name)
 }
 
+/// The nodes that an output depends on, in the order of the file: exporters leave others, such as running statistics
+/// that training would update.
+fn needed<'a>(model: &'a Model, output: &'a str) -> Vec<&'a Node> {
+    let mut names = HashSet::from([output]);
+    let mut nodes = Vec::new();
+    for node in model.graph.nodes.iter().rev() {
+        if node
+            .outputs
+            .iter()
+            .any(|name| names.contains(name.as_str()))
+        {
+            let inputs = node.inputs.iter().filter(|name| !name.is_empty());
+            names.extend(inputs.map(String::as_str));
+            nodes.push(node);
+        }
+    }
+    nodes.reverse();
+    nodes
+}
+
 /// The one input that is not a constant's name.
 fn input(model: &Model) -> Result<&Declaration> {
-    let constants: std::collections::HashSet<&str> = {
+    let constants: HashSet<&str> = {
         let all = model.graph.initialisers.iter();
         all.map(|tensor| tensor.name.as_str()).collect()
     };
@@ -146,6 +166,8 @@ fn declared(input: &Declaration) -> Result<[Option<usize>; 4]> {
 enum Value {
     Constant(Constant),
     Image(View),
+    /// What a `SplitToSequence` makes of one: the newer exporter writes PyTorch's `chunk` so.
+    Parts(Vec<View>),
 }
 
 /// A graph under way.
@@ -189,16 +211,13 @@ impl<'a> Importer<'a> {
         }
         let outputs = self.outputs(call, inputs)?;
         call.finish()?;
-        for (at, name) in call.node.outputs.iter().enumerate() {
+        // Outputs that are not made here (a norm's statistics, a dropout's mask) are missed where one is used.
+        for (name, value) in call.node.outputs.iter().zip(outputs) {
             if name.is_empty() {
                 continue;
             }
-            let Some(value) = outputs.get(at) else {
-                let expected = format!("{} outputs", outputs.len());
-                return Err(call.form("outputs", expected, call.node.outputs.len().to_string()));
-            };
             let known = self.initialisers.contains_key(name.as_str());
-            if known || self.values.insert(name, value.clone()).is_some() {
+            if known || self.values.insert(name, value).is_some() {
                 let expected = format!("`{}` to be given once", name.escape_debug());
                 return Err(call.form("outputs", expected, "it again"));
             }
@@ -212,7 +231,8 @@ impl<'a> Importer<'a> {
             return Ok(value.clone());
         }
         let Some(tensor) = self.initialisers.remove(name) else {
-            let expected = "the result of an earlier node, a constant, or the model's input";
+            let expected =
+                "a result of an earlier node that is supported, a constant, or the model's input";
             let part = format!("input `{}`", name.escape_debug());
             return Err(call.form(part, expected, "none of that name"));
         };
@@ -229,6 +249,9 @@ impl<'a> Importer<'a> {
             }
             "Constant" => return Ok(vec![Value::Constant(self.constant(call)?)]),
             "Shape" | "Size" => return Ok(vec![Value::Constant(self.shape_of(call, &inputs)?)]),
+            "SplitToSequence" if matches!(inputs.first(), Some(Some(Value::Image(_)))) => {
+                return Ok(vec![Value::Parts(self.split_to_sequence(call, &inputs)?)]);
+            }
             // Where the type of an image is asked for, it is that of numbers with a fraction.
             "CastLike" => {
                 if let [Some(Value::Constant(data)), Some(Value::Image(_))] = inputs.as_slice() {
@@ -241,7 +264,7 @@ impl<'a> Importer<'a> {
         }
         let constants = inputs.iter().map(|input| match input {
             Some(Value::Constant(constant)) => Some(Some(constant.clone())),
-            Some(Value::Image(_)) => None,
+            Some(Value::Image(_) | Value::Parts(_)) => None,
             None => Some(None),
         });
         if let Some(constants) = constants.collect::<Option<Vec<_>>>() {
@@ -277,6 +300,7 @@ impl<'a> Importer<'a> {
             "Clip" => self.clip(call, inputs)?,
             "PRelu" => self.prelu(call, inputs)?,
             "Split" => return self.split(call, inputs),
+            "SequenceAt" => part_at(call, inputs)?,
             "Slice" => self.slice(call, inputs)?,
             "Gather" => self.gather(call, inputs)?,
             "Concat" => self.concat(call, inputs)?,
@@ -316,6 +340,7 @@ impl<'a> Importer<'a> {
                 Ok(recognise(&self.graph.finish(id)))
             }
             Some(Value::Constant(_)) => Err(wrong(expected, "a constant".to_owned())),
+            Some(Value::Parts(_)) => Err(wrong(expected, "a sequence".to_owned())),
             None => Err(wrong("a node that gives it", "none".to_owned())),
         }
     }
@@ -438,6 +463,9 @@ fn image<'v>(call: &Call<'_>, inputs: &'v Inputs, at: usize) -> Result<&'v View>
             "a value that depends on the image",
             "a constant",
         )),
+        Some(Some(Value::Parts(_))) => {
+            Err(call.form(format!("input {at}"), "one value", "a sequence"))
+        }
         _ => Err(call.form(format!("input {at}"), "a value", "none")),
     }
 }
@@ -446,7 +474,7 @@ fn image<'v>(call: &Call<'_>, inputs: &'v Inputs, at: usize) -> Result<&'v View>
 fn optional<'v>(call: &Call<'_>, inputs: &'v Inputs, at: usize) -> Result<Option<&'v Constant>> {
     match inputs.get(at) {
         Some(Some(Value::Constant(constant))) => Ok(Some(constant)),
-        Some(Some(Value::Image(_))) => Err(call.form(
+        Some(Some(Value::Image(_) | Value::Parts(_))) => Err(call.form(
             format!("input {at}"),
             "a constant",
             "a value that depends on the image",
@@ -462,6 +490,24 @@ fn constants(inputs: &Inputs) -> Vec<Option<Constant>> {
         _ => None,
     };
     inputs.iter().map(constant).collect()
+}
+
+/// One part of a sequence.
+fn part_at(call: &Call<'_>, inputs: &Inputs) -> Result<View> {
+    let Some(Some(Value::Parts(parts))) = inputs.first() else {
+        return Err(call.form("input 0", "a sequence", "another value"));
+    };
+    let place = optional(call, inputs, 1)?.and_then(Constant::integers);
+    let counted = place.and_then(|place| match place {
+        [at] if *at < 0 => at.checked_add(parts.len() as i64),
+        [at] => Some(*at),
+        _ => None,
+    });
+    let part = counted.and_then(|at| parts.get(usize::try_from(at).ok()?));
+    part.cloned().ok_or_else(|| {
+        let expected = format!("the place of one of {} parts", parts.len());
+        call.form("input 1", expected, format!("{place:?}"))
+    })
 }
 
 /// Operators that change nothing when a network is run. Half and double precision become single.

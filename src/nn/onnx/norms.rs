@@ -193,37 +193,46 @@ impl Importer<'_> {
     fn reduce_mean(&mut self, call: &mut Call<'_>, inputs: &Inputs, view: &View) -> Result<View> {
         let keep = call.int("keepdims", 1)? != 0;
         call.ignore(&["noop_with_empty_axes"]);
-        let shape = self.graph.shape(view.id);
         let given = fold::axes(call, &constants(inputs))?.unwrap_or_default();
         let mut gone = Vec::with_capacity(given.len());
         for at in &given {
             gone.push(view.order[axis(call, *at, view.order.len())?]);
         }
-        gone.sort_unstable();
-        let known = view.is_image(shape, self.batch);
-        let op = match gone.as_slice() {
-            [1] if known => Op::ChannelMean,
-            [2, 3] if known => Op::Mean,
-            _ => {
-                let expected = "the channels, or height and width";
-                return Err(call.form("axes", expected, format!("{given:?} of {view}")));
-            }
-        };
+        let op = self.mean_over(view, &gone).ok_or_else(|| {
+            let expected = "the channels, or height and width";
+            call.form("axes", expected, format!("{given:?} of {view}"))
+        })?;
         let id = self.push(call, op, &[view.id])?;
         let mut made = View { id, ..view.clone() };
         for at in &gone {
             made.inner[*at] = 1;
         }
-        if !keep {
-            if !view.in_order() {
-                return Err(call.form("attribute `keepdims`", "1 after a transposition", "0"));
-            }
-            let sides = made.inner.iter().enumerate();
-            let left = sides
-                .filter(|(at, _)| !gone.contains(at))
-                .map(|(_, side)| *side);
-            return Ok(View::plain(id, left.collect()));
+        if keep {
+            return Ok(made);
         }
-        Ok(made)
+        // One axis that is left, or all in order, can be seen without those that are gone.
+        let several = made.inner.iter().filter(|side| **side != 1).count() > 1;
+        if several && !view.in_order() {
+            return Err(call.form("attribute `keepdims`", "1 after a transposition", "0"));
+        }
+        let left = made.order.iter().filter(|at| !gone.contains(at));
+        let left = left.map(|at| made.inner[*at]);
+        Ok(View::plain(id, left.collect()))
+    }
+
+    /// The mean over these axes of a value; that over a batch of one image is nothing.
+    fn mean_over(&self, view: &View, gone: &[usize]) -> Option<Op> {
+        let shape = self.graph.shape(view.id);
+        let pixels = |at: &usize| *at >= 2;
+        let goes = |at: usize| gone.contains(&at);
+        if !view.has_channels(shape, self.batch) || (goes(0) && self.batch != 1) {
+            return None;
+        }
+        let all_pixels = (2..view.inner.len()).all(goes) && view.inner.len() > 2;
+        match (goes(1), all_pixels, gone.iter().any(pixels)) {
+            (false, true, _) => Some(Op::Mean),
+            (true, _, false) => Some(Op::ChannelMean),
+            _ => None,
+        }
     }
 }

@@ -24,6 +24,50 @@ impl Importer<'_> {
         Ok(parts)
     }
 
+    /// Into parts of one size, the last perhaps smaller, or of the sizes of a list.
+    pub(super) fn split_to_sequence(
+        &mut self,
+        call: &mut Call<'_>,
+        inputs: &Inputs,
+    ) -> Result<Vec<View>> {
+        let view = image(call, inputs, 0)?;
+        let at = call.int("axis", 0)?;
+        let at = axis(call, at, view.order.len())?;
+        let side = view.dims()[at];
+        call.ignore(&["keepdims"]);
+        let split = optional(call, inputs, 1)?;
+        let list = split.and_then(|split| split.integers()).unwrap_or_default();
+        let sizes: Vec<usize> = match (split.map(|split| split.shape.len()), list) {
+            (Some(0), [size]) if *size > 0 => {
+                let size = usize::try_from(*size).unwrap_or(side).min(side.max(1));
+                let starts = (0..side).step_by(size);
+                starts.map(|start| size.min(side - start)).collect()
+            }
+            (Some(1), list) => fold::sides(call, list)?,
+            _ => {
+                return Err(call.form(
+                    "input 1",
+                    "a size, or a list of sizes",
+                    format!("{list:?}"),
+                ));
+            }
+        };
+        let whole = sizes
+            .iter()
+            .try_fold(0_usize, |all, size| all.checked_add(*size));
+        if whole != Some(side) {
+            let expected = format!("parts of an axis of {side}");
+            return Err(call.form("input 1", expected, format!("{list:?}")));
+        }
+        let mut start = 0;
+        let mut parts = Vec::with_capacity(sizes.len());
+        for size in sizes {
+            parts.push(self.part(call, view, at, start, size)?);
+            start += size;
+        }
+        Ok(parts)
+    }
+
     pub(super) fn slice(&mut self, call: &mut Call<'_>, inputs: &Inputs) -> Result<View> {
         let mut view = image(call, inputs, 0)?.clone();
         let all = fold::slices(call, &constants(inputs), view.order.len())?;
@@ -93,7 +137,7 @@ impl Importer<'_> {
         let shape = self.graph.shape(view.id);
         let known = view.is_image(shape, self.batch);
         let op = match view.order[at] {
-            1 if known => Op::Channels {
+            1 if view.has_channels(shape, self.batch) => Op::Channels {
                 start,
                 channels: size,
             },

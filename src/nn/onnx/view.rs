@@ -45,15 +45,26 @@ impl View {
             || (shape.pixels() == 1 && self.inner == [batch, shape.channels])
     }
 
+    /// Whether, but for the order of axes, it has an axis for the batch, one for the channels, and any for the pixels.
+    pub fn has_channels(&self, shape: Shape, batch: usize) -> bool {
+        match self.inner.as_slice() {
+            [first, channels, rest @ ..] => {
+                (*first, *channels) == (batch, shape.channels)
+                    && rest.iter().product::<usize>() == shape.pixels()
+            }
+            _ => false,
+        }
+    }
+
     /// The value, if the model sees it as it is.
     pub fn value(&self, shape: Shape, batch: usize) -> Option<ValueId> {
         (self.in_order() && self.is_image(shape, batch)).then_some(self.id)
     }
 
-    /// The axis of the channels, as the model sees it, if it sees images or vectors.
+    /// The axis of the channels, as the model sees it, if there is one.
     pub fn channel_axis(&self, shape: Shape, batch: usize) -> Option<usize> {
         let channels = || self.order.iter().position(|at| *at == 1);
-        self.is_image(shape, batch).then(channels).flatten()
+        self.has_channels(shape, batch).then(channels).flatten()
     }
 }
 

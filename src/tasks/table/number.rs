@@ -17,18 +17,33 @@ pub fn number(text: &str) -> Option<f64> {
 
 /// A number as Python's `repr` writes it, and so pandas: the fewest digits that give it back. Missing values are empty.
 pub fn repr(number: f64) -> String {
-    written(format!("{number:e}"), number.is_nan())
+    let short = format!("{number:e}");
+    let near = format!("{number:.*e}", decimals(&short));
+    let is_same = near.parse() == Ok(number);
+    written(if is_same { near } else { short }, number)
 }
 
 /// The same of a number in single precision, as numpy writes it.
 pub fn repr_single(number: f32) -> String {
-    written(format!("{number:e}"), number.is_nan())
+    let short = format!("{number:e}");
+    let near = format!("{number:.*e}", decimals(&short));
+    let is_same = near.parse() == Ok(number);
+    written(if is_same { near } else { short }, f64::from(number))
 }
 
-/// Turns Rust's shortest digits (`-1.25e-7`) into Python's form: an exponent below -4 or from 16 on, of two digits at
-/// least and with its sign; a point in all others.
-fn written(scientific: String, is_missing: bool) -> String {
-    if is_missing {
+/// How many digits stand after the point. Of several texts with so few digits that give a number back, Python writes
+/// the nearest, and of two as near the even one; Rust's shortest text may be another.
+fn decimals(scientific: &str) -> usize {
+    let mantissa = scientific.split('e').next().unwrap_or_default();
+    mantissa
+        .split_once('.')
+        .map_or(0, |(_, digits)| digits.len())
+}
+
+/// Turns Rust's digits (`-1.25e-7`) into Python's form: below 0.0001 and from 1e16 on with an exponent, of two digits at
+/// least and with its sign; all others with a point.
+fn written(scientific: String, number: f64) -> String {
+    if number.is_nan() {
         return String::new();
     }
     let Some((mantissa, exponent)) = scientific.split_once('e') else {
@@ -41,7 +56,8 @@ fn written(scientific: String, is_missing: bool) -> String {
         Some(rest) => ("-", rest),
         None => ("", mantissa),
     };
-    if !(-4..16).contains(&exponent) {
+    let size = number.abs();
+    if size != 0.0 && !(1e-4..1e16).contains(&size) {
         let direction = if exponent < 0 { '-' } else { '+' };
         return format!("{sign}{mantissa}e{direction}{:02}", exponent.abs());
     }

@@ -133,6 +133,8 @@ fn numbers_are_read_as_pandas_reads_them() {
 #[test]
 fn numbers_are_written_as_pandas_writes_them() {
     const FEW: &str = "type,bits,text
+f32,953267991,1e-04
+f64,4833561557576456149,1425689258821109.2
 f64,0,0.0
 f64,9223372036854775808,-0.0
 f64,4562254508917369340,0.001

@@ -1,0 +1,146 @@
+//! `bundle test`.
+
+use super::args::Test;
+use super::printer::{BOLD, Printer, count, plain_text};
+use super::table::Table;
+use super::{Answer, Context, Json, Outcome, refusal_or_error};
+use crate::ops::test::{Options, Report, Tested, Verdict, test};
+
+pub fn run(args: Test, context: &Context) -> Outcome {
+    let options = Options {
+        target: args.target,
+        models: args.model,
+        save: args.save,
+        record: args.record,
+        threads: args.threads,
+    };
+    let report = test(&options, &context.progress)
+        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
+    let printer = &context.printer;
+    if args.json {
+        printer.json(&Json::new("test", &report))?;
+    } else if !printer.is_quiet() {
+        printer.out(table(&report, printer))?;
+    }
+    explain(&report, printer);
+    conclude(&report, printer);
+    Ok(match report.is_good() {
+        true => Answer::Yes,
+        false => Answer::No,
+    })
+}
+
+fn table(report: &Report, printer: &Printer) -> String {
+    let mut table = Table::new(&["MODEL", "NETWORK", "RESULT", "LARGEST ERROR", "WHERE"]);
+    for model in &report.models {
+        let dash = || "-".to_owned();
+        let largest = model.verdict.largest();
+        let error = match (&model.verdict, largest) {
+            (Verdict::Passed { .. } | Verdict::Failed { .. }, None) => "0".to_owned(),
+            (_, None) => dash(),
+            (_, Some(largest)) => match largest.error {
+                Some(error) => format!("{error:.1e}"),
+                None => format!(
+                    "{}, not {}",
+                    plain_text(&largest.found),
+                    plain_text(&largest.expected)
+                ),
+            },
+        };
+        table.row(vec![
+            plain_text(&model.key),
+            model.network.as_deref().map_or_else(dash, plain_text),
+            result(&model.verdict).to_owned(),
+            error,
+            largest.map_or_else(dash, |largest| largest.place.clone()),
+        ]);
+    }
+    table.render(|title| printer.styled(BOLD, title))
+}
+
+fn result(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed { .. } => "ok",
+        Verdict::Failed { .. } => "FAILED",
+        Verdict::Smoke => "smoke",
+        Verdict::Broken { .. } => "BROKEN",
+        Verdict::NotRun { .. } => "not run",
+        Verdict::Recorded { .. } => "recorded",
+    }
+}
+
+/// What a table has no room for.
+fn explain(report: &Report, printer: &Printer) {
+    for Tested {
+        key, verdict, kept, ..
+    } in &report.models
+    {
+        match verdict {
+            Verdict::Failed {
+                mismatches,
+                elements,
+                tolerance,
+                ..
+            } => {
+                printer.refusal(
+                    "Failed",
+                    format_args!(
+                        "{key}: {mismatches} of {elements} elements are off (rtol {}, atol {:.3e}, {} ppm allowed)",
+                        tolerance.rtol, tolerance.atol, tolerance.mismatch_ppm
+                    ),
+                );
+            }
+            Verdict::Broken { message } => {
+                printer.refusal("Failed", format_args!("{key}: {message}"));
+            }
+            Verdict::NotRun { why } => printer.detail("Not run", format_args!("{key}: {why}")),
+            Verdict::Smoke => printer.detail(
+                "Smoke",
+                format_args!(
+                    "{key} has no test vector: it ran, and gave numbers of the right shape"
+                ),
+            ),
+            Verdict::Recorded { expected } => {
+                printer.status("Recorded", format_args!("{}", expected.display()));
+            }
+            Verdict::Passed { .. } => {}
+        }
+        if let Some(kept) = kept {
+            printer.status("Kept", format_args!("{}", kept.display()));
+        }
+    }
+}
+
+fn conclude(report: &Report, printer: &Printer) {
+    let with = |wanted: &str| {
+        let found = report
+            .models
+            .iter()
+            .filter(|model| result(&model.verdict) == wanted);
+        found.count()
+    };
+    let failed = with("FAILED") + with("BROKEN");
+    let mut parts = Vec::new();
+    for (number, what) in [
+        (with("ok"), "ok"),
+        (with("recorded"), "recorded"),
+        (failed, "failed"),
+        (with("smoke"), "smoke"),
+        (with("not run"), "not run"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    let target = report.target.display();
+    let models = count(report.models.len(), "model");
+    let text = format!(
+        "{target} on {} ({models}: {})",
+        report.device,
+        parts.join(", ")
+    );
+    match failed {
+        0 => printer.status("Tested", text),
+        _ => printer.refusal("Failed", text),
+    }
+}

@@ -1,0 +1,325 @@
+//! What is done with each file: decided once from the arguments and the model, then done file by file.
+
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+
+use super::form::{Form, Makes};
+use super::jobs::Job;
+use super::picture::{self, Classes, Shown};
+use super::{Error, Options, Outcome, Unit};
+use crate::atomic::AtomicFile;
+use crate::digest::open_regular;
+use crate::image::preview::Preview;
+use crate::image::{Reader, Writer};
+use crate::progress::Progress;
+use crate::runner::{Cells, ClassifiedFrame, Images, Kind, Rows, Runner, Selection, TaskError};
+use crate::tasks::{FrameOutput, Object};
+
+/// What is done with each file.
+pub(super) struct Plan<'a> {
+    options: &'a Options,
+    /// The form of images that are written.
+    form: Form,
+    /// What a picture's title says of the model.
+    title: String,
+}
+
+impl<'a> Plan<'a> {
+    /// Decides.
+    ///
+    /// # Errors
+    /// Fails if the arguments make no sense for the model.
+    pub fn of(options: &'a Options, runner: &Runner) -> Result<Self, Error> {
+        let makes = match &runner.kind {
+            Kind::Images(images) if images.makes_probabilities() => Makes::Probabilities,
+            _ => Makes::Image,
+        };
+        check_options(options, runner)?;
+        let form = Form::of(options.form, makes).map_err(|error| Error::Form {
+            model: options.model.clone(),
+            error,
+        })?;
+        Ok(Self {
+            options,
+            form,
+            title: format!("{}: {}", options.model, runner.network),
+        })
+    }
+
+    /// How many steps of a progress bar a file has; none if it cannot be read, which is said when it is run.
+    pub fn steps(&self, runner: &mut Runner, job: &Job) -> u64 {
+        let selected = || -> Result<Selection, TaskError> {
+            let reader = Reader::open(&job.input)?;
+            self.selection(&job.input, &reader)
+        };
+        match &mut runner.kind {
+            Kind::Rows(_) => 1,
+            Kind::Cells(_) => selected().map_or(0, |selection| selection.count() as u64),
+            Kind::Images(images) => {
+                let steps = selected().and_then(|selection| images.steps(&selection));
+                steps.unwrap_or(0)
+            }
+        }
+    }
+
+    /// Runs the model on a file.
+    ///
+    /// # Errors
+    /// Fails if the file is none that the model takes, or the disk or the device do; nothing is written then.
+    pub fn run(
+        &self,
+        runner: &mut Runner,
+        job: &Job,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, TaskError> {
+        match &mut runner.kind {
+            Kind::Images(images) => self.images(images, job, progress),
+            Kind::Cells(cells) => self.cells(cells, job, progress),
+            Kind::Rows(model) => rows(model, job, progress),
+        }
+    }
+
+    fn selection(&self, path: &Path, reader: &Reader) -> Result<Selection, TaskError> {
+        let frames = self.options.frames.as_ref();
+        Ok(Selection::of(
+            path,
+            reader.info(),
+            frames,
+            self.options.channel,
+        )?)
+    }
+
+    fn images(
+        &self,
+        images: &mut Images,
+        job: &Job,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, TaskError> {
+        match (
+            self.images_as(self.form, images, job, progress),
+            self.form.widened(),
+        ) {
+            // Rare enough to begin again.
+            (Err(TaskError::ManyObjects), Some(form)) => {
+                self.images_as(form, images, job, progress)
+            }
+            (ran, _) => ran,
+        }
+    }
+
+    fn images_as(
+        &self,
+        form: Form,
+        images: &mut Images,
+        job: &Job,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, TaskError> {
+        let mut reader = Reader::open(&job.input)?;
+        let selection = self.selection(&job.input, &reader)?;
+        let made = images.output(reader.info(), &selection)?;
+        let mut shown = self.shown(job, &mut reader, &selection)?;
+        let mut writer = Writer::create(&job.output, &form.info(&made))?;
+        let segments = images.makes_probabilities();
+        let mut picture = None;
+        let mut take = |result: FrameOutput| {
+            let planes = form.planes(&result.planes, selection.size[1]);
+            let planes = planes.ok_or(TaskError::ManyObjects)?;
+            for plane in &planes {
+                writer.write(plane)?;
+            }
+            if let Some(shown) = shown.take() {
+                let FrameOutput { planes: result, .. } = result;
+                picture = Some(match segments {
+                    true => shown.segmented(form, result, &planes),
+                    false => shown.restored(result, self.options.rescale),
+                });
+            }
+            Ok(())
+        };
+        images.run(&mut reader, &selection, &mut take, progress)?;
+        writer.finish()?;
+        draw(picture, job)?;
+        Ok(Outcome::Done {
+            count: selection.count() as u64,
+            unit: Unit::Frame,
+        })
+    }
+
+    fn cells(
+        &self,
+        cells: &mut Cells,
+        job: &Job,
+        progress: &dyn Progress,
+    ) -> Result<Outcome, TaskError> {
+        let no_labels = || TaskError::NoLabels {
+            path: job.input.clone(),
+        };
+        let labels_path = job.labels.as_ref().ok_or_else(no_labels)?;
+        let mut reader = Reader::open(&job.input)?;
+        let mut labels = Reader::open(labels_path)?;
+        let selection = self.selection(&job.input, &reader)?;
+        let mut shown = self.shown(job, &mut reader, &selection)?;
+        let names = cells.class_names();
+        let mut picture = None;
+        let mut take = |frame: ClassifiedFrame| {
+            if let Some(shown) = shown.take() {
+                let class = |object: &Object| (object.label, object.class);
+                picture = Some(shown.classified(Classes {
+                    labels: frame.labels,
+                    classes: frame.objects.iter().map(class).collect(),
+                    names: names.clone(),
+                }));
+            }
+        };
+        let count = write_table(&job.output, |output| {
+            cells.run(
+                (&job.input, &mut reader),
+                (labels_path, &mut labels),
+                &selection,
+                output,
+                &mut take,
+                progress,
+            )
+        })?;
+        draw(picture, job)?;
+        Ok(Outcome::Done {
+            count,
+            unit: Unit::Frame,
+        })
+    }
+
+    /// What a picture shows of the first frame that is run, if one was asked for.
+    fn shown(
+        &self,
+        job: &Job,
+        reader: &mut Reader,
+        selection: &Selection,
+    ) -> Result<Option<Shown>, TaskError> {
+        if job.preview.is_none() {
+            return Ok(None);
+        }
+        let (frame, slice) = selection.place(0);
+        let channel = selection.channels.start;
+        let axes = reader.info().axes;
+        let mut place = job
+            .input
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        for (name, number, of) in [
+            ("frame", frame, axes.frames),
+            ("slice", slice, axes.slices),
+            ("channel", channel, axes.channels),
+        ] {
+            if of > 1 {
+                place += &format!(", {name} {number} of 0..{of}");
+            }
+        }
+        Ok(Some(Shown {
+            title: vec![self.title.clone(), place],
+            size: selection.size,
+            pixel: reader.info().calibration.pixel,
+            input: reader.plane(frame, slice, channel)?.to_f32(),
+        }))
+    }
+}
+
+/// Complains of arguments that the model has no use for: they were meant for something.
+fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
+    let Options { files, form, .. } = options;
+    let given = [
+        ("--labels", files.labels.is_some()),
+        ("--no-rescale", !options.rescale),
+        ("--output-type", form.kind.is_some()),
+        ("--threshold", form.threshold.is_some()),
+        ("--channel", options.channel.is_some()),
+        ("--frames", options.frames.is_some()),
+        ("--preview", files.preview.is_some()),
+    ];
+    let (kind, useful): (_, &[&str]) = match &runner.kind {
+        Kind::Images(images) if images.makes_probabilities() => (
+            "which segments images",
+            &[
+                "--output-type",
+                "--threshold",
+                "--channel",
+                "--frames",
+                "--preview",
+            ],
+        ),
+        Kind::Images(_) => (
+            "which restores images",
+            // What is wrong with a threshold here has words of its own.
+            &[
+                "--no-rescale",
+                "--output-type",
+                "--threshold",
+                "--channel",
+                "--frames",
+                "--preview",
+            ],
+        ),
+        Kind::Cells(_) => (
+            "which classifies the objects of a label image",
+            &["--labels", "--channel", "--frames", "--preview"],
+        ),
+        Kind::Rows(_) => ("which classifies the rows of a table", &[]),
+    };
+    for (option, is_given) in given {
+        if is_given && !useful.contains(&option) {
+            return Err(Error::NotFor {
+                option,
+                model: options.model.clone(),
+                kind,
+            });
+        }
+    }
+    match (&runner.kind, &files.labels) {
+        (Kind::Cells(_), None) => Err(Error::NoLabels {
+            model: options.model.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn rows(rows: &Rows, job: &Job, progress: &dyn Progress) -> Result<Outcome, TaskError> {
+    let unreadable = |error| TaskError::File {
+        path: job.input.clone(),
+        error,
+    };
+    let input = open_regular(&job.input).map_err(unreadable)?;
+    let summary = write_table(&job.output, |output| {
+        rows.run(&job.input, BufReader::new(input), output, progress)
+    })?;
+    progress.step(1);
+    Ok(Outcome::Done {
+        count: summary.rows,
+        unit: Unit::Row,
+    })
+}
+
+/// Writes a table, whole or not at all.
+fn write_table<T>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<T, TaskError>,
+) -> Result<T, TaskError> {
+    let failed = |error| TaskError::File {
+        path: path.to_owned(),
+        error,
+    };
+    let mut file = AtomicFile::create(path).map_err(failed)?;
+    let mut buffer = BufWriter::new(file.file());
+    let made = write(&mut buffer)?;
+    buffer.flush().map_err(failed)?;
+    drop(buffer);
+    file.commit().map_err(failed)?;
+    Ok(made)
+}
+
+fn draw(picture: Option<Preview>, job: &Job) -> Result<(), TaskError> {
+    match (picture, &job.preview) {
+        (Some(picture), Some(path)) => picture::write(&picture, path),
+        _ => Ok(()),
+    }
+}

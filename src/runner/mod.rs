@@ -1,0 +1,239 @@
+//! A model of a bundle or a project, made ready to run, whatever it is for.
+//!
+//! Its weights are read into memory and checked there ([`crate::fit`]), so that what is run is what was checked. Files
+//! of weights are read and never executed; a pickle that names something harmful is refused all the same.
+
+mod cells;
+mod error;
+mod images;
+mod rows;
+mod selection;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+pub use cells::{Cells, ClassifiedFrame};
+pub use error::{RunnerError, TaskError};
+pub use images::Images;
+pub use rows::Rows;
+pub use selection::{Selection, SelectionError};
+
+use crate::config::{Model, Problem};
+use crate::digest::Digest;
+use crate::exec::cpu::Cpu;
+use crate::exec::{Executor, Session};
+use crate::facts::Facts;
+use crate::fit::{self, Fit, Role};
+use crate::nn::{Network, Shape};
+use crate::progress::Progress;
+use crate::subject::Subject;
+use crate::tasks::pi::PiClassifier;
+use crate::tasks::{CellClassifier, ClassifyArgs, FrameArgs, Frames, Task, network};
+use crate::weights::{self, Content, Weights};
+
+/// A model that is ready to run.
+pub struct Runner {
+    /// What it is for.
+    pub task: Task,
+    /// The network or estimator, in a word: `NAFNet`.
+    pub network: String,
+    /// What runs it: `CPU, 8 threads, AVX-512`.
+    pub device: String,
+    /// Whether the config asks for half precision, which the CPU does not compute in.
+    pub half_precision: bool,
+    /// What decides its answers: the weights, the metadata, the arguments.
+    pub recipe: String,
+    /// Of the file of weights.
+    pub digest: Digest,
+    pub kind: Kind,
+}
+
+/// What goes in and what comes out.
+pub enum Kind {
+    /// Images in, images out.
+    Images(Images),
+    /// Images and label images in, a table out.
+    Cells(Cells),
+    /// A table in, a table out.
+    Rows(Rows),
+}
+
+/// How a model is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// By default as many as this process may use.
+    pub threads: Option<NonZeroUsize>,
+    /// Whether a restored image gets its input's range of numbers back.
+    pub rescale: bool,
+}
+
+impl Setup {
+    fn cpu(self) -> Result<Cpu, TaskError> {
+        let threads = self.threads.map_or_else(Cpu::available, NonZeroUsize::get);
+        Ok(Cpu::new(threads)?)
+    }
+
+    /// What runs models: `CPU, 8 threads, AVX-512`.
+    ///
+    /// # Errors
+    /// Fails if the threads cannot be had.
+    pub fn device(self) -> Result<String, RunnerError> {
+        Ok(self.cpu().map_err(RunnerError::Device)?.name())
+    }
+}
+
+impl Runner {
+    /// Makes the model `key` ready.
+    ///
+    /// # Errors
+    /// Fails if there is no such model, models of its kind are not run, or its weights are damaged, harmful, or not of
+    /// the network that is declared.
+    pub fn load(
+        subject: &Subject,
+        key: &str,
+        setup: Setup,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunnerError> {
+        let model = subject.model(key)?;
+        let declared = fit::declared(model);
+        let task = Task::of(model.kind, declared).map_err(|why| RunnerError::NotRun {
+            model: key.to_owned(),
+            network: declared.map_or_else(|| model.kind.to_string(), |kind| kind.to_string()),
+            why,
+        })?;
+        let blob = subject.loaded_weights(model, progress)?;
+        let path = &model.weights.path;
+        let unreadable = |error| RunnerError::unreadable(&subject.config, model, &error);
+        let weights = weights::read(&blob, path, progress).map_err(unreadable)?;
+        let facts = Facts::of(&weights, path, progress).map_err(unreadable)?;
+        let fit = checked(subject, model, &facts)?;
+        let digest = blob
+            .digest(path, progress)
+            .map_err(|error| unreadable(error.into()))?;
+        let cpu = setup.cpu().map_err(RunnerError::Device)?;
+        let maker = Maker {
+            model,
+            network: fit.network.as_ref(),
+            rescale: setup.rescale,
+            cpu: &cpu,
+        };
+        let made = maker.kind(task, weights);
+        let (kind, half_precision) = made.map_err(|error| RunnerError::Task {
+            model: key.to_owned(),
+            error: Box::new(error),
+        })?;
+        let metadata = model.metadata.as_ref().map(|metadata| &metadata.json);
+        Ok(Self {
+            task,
+            network: fit.architecture.unwrap_or_else(|| model.kind.to_string()),
+            device: cpu.name(),
+            half_precision,
+            recipe: format!(
+                "{digest} {metadata:?} {:?} {:?}",
+                model.inferer_args, model.model_args
+            ),
+            digest,
+            kind,
+        })
+    }
+
+    /// Runs the model on made-up numbers.
+    ///
+    /// # Errors
+    /// Fails if it cannot be run, or gives something that is not finite or has not the right shape.
+    pub fn smoke(&mut self, progress: &dyn Progress) -> Result<(), TaskError> {
+        match &mut self.kind {
+            Kind::Images(images) => images.smoke(progress),
+            Kind::Cells(cells) => cells.smoke(progress),
+            Kind::Rows(rows) => rows.smoke(),
+        }
+    }
+}
+
+/// What `bundle check` finds of a model, if it finds no error. Unknown pickle globals are none here, where nothing is
+/// unpickled; harmful ones are.
+fn checked(subject: &Subject, model: &Model, facts: &Facts) -> Result<Fit, RunnerError> {
+    let unknown = facts
+        .findings
+        .iter()
+        .filter_map(|finding| finding.allowable.clone());
+    let allowed: Vec<String> = unknown.collect();
+    let role = Role::Receiver { allowed: &allowed };
+    let mut fit = fit::check(&subject.config, model, facts, role);
+    let problems = std::mem::take(&mut fit.problems);
+    let errors: Vec<Problem> = problems.into_iter().filter(Problem::is_error).collect();
+    match errors.is_empty() {
+        true => Ok(fit),
+        false => Err(RunnerError::Unfit {
+            model: model.key.to_string(),
+            problems: errors,
+        }),
+    }
+}
+
+/// What a model is made ready from.
+struct Maker<'a> {
+    model: &'a Model,
+    network: Option<&'a Network>,
+    rescale: bool,
+    cpu: &'a Cpu,
+}
+
+impl Maker<'_> {
+    /// The model, and whether its config asks for half precision.
+    fn kind(&self, task: Task, weights: Weights) -> Result<(Kind, bool), TaskError> {
+        match task {
+            Task::Focus | Task::Segment => {
+                let args = FrameArgs::read(task, self.model.inferer_args.as_ref())?;
+                let half_precision = args.half_precision;
+                let images = self.images(task, &weights, args)?;
+                Ok((Kind::Images(images), half_precision))
+            }
+            Task::Classify => {
+                let own = self.network.and_then(Network::min_size);
+                let args = ClassifyArgs::read(self.model.model_args.as_ref(), own)?;
+                let side = args.min_size;
+                let (session, _) = self.session(&weights, side)?;
+                let classifier = CellClassifier::new(session, args)?;
+                Ok((Kind::Cells(Cells { classifier, side }), false))
+            }
+            Task::Pi => Ok((Kind::Rows(Rows(classifier(weights)?)), false)),
+        }
+    }
+
+    fn images(&self, task: Task, weights: &Weights, args: FrameArgs) -> Result<Images, TaskError> {
+        let (session, input) = self.session(weights, args.patch_size)?;
+        let frames = match task {
+            Task::Segment => Frames::segment(session, args)?,
+            _ => Frames::focus(session, args, self.rescale)?,
+        };
+        Ok(Images {
+            frames,
+            task,
+            window: [input.channels, input.height, input.width],
+        })
+    }
+
+    /// The network for squares of `side` pixels, and what goes into it.
+    fn session(
+        &self,
+        weights: &Weights,
+        side: usize,
+    ) -> Result<(Box<dyn Session>, Shape), TaskError> {
+        let program = Arc::new(network::load(weights, self.network, side)?);
+        let input = program.input();
+        Ok((self.cpu.load(program)?, input))
+    }
+}
+
+fn classifier(weights: Weights) -> Result<PiClassifier, TaskError> {
+    match weights.content {
+        Content::Estimator(estimator) => Ok(PiClassifier::from_estimator(*estimator)?),
+        Content::Onnx(model) => Ok(PiClassifier::from_onnx(&model)?),
+        _ => Err(TaskError::Shape {
+            what: "the weights".to_owned(),
+            expected: "a scikit-learn classifier, or one as ONNX".to_owned(),
+            found: weights.format.to_string(),
+        }),
+    }
+}

@@ -1,0 +1,167 @@
+//! Classification of cells: label images and images in, a class for each object out.
+
+use std::borrow::Cow;
+
+use rayon::prelude::*;
+
+use super::args::ClassifyArgs;
+use crate::exec::{ExecError, Session};
+use crate::image::{Pixels, Roi, ScaleError, check_finite};
+use crate::progress::Progress;
+
+/// How many numbers go into a batch at most, whatever `batch_size` says: 64 MiB. The results do not depend on it.
+const MOST_IN_BATCH: usize = 1 << 24;
+
+/// A network that classifies objects. It is used for any number of frames.
+pub struct CellClassifier {
+    session: Box<dyn Session>,
+    args: ClassifyArgs,
+}
+
+/// An object of a label image, classified.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    pub label: u32,
+    /// The most probable class; the first of them if there are several.
+    pub class: usize,
+    /// Of each class.
+    pub probabilities: Vec<f32>,
+}
+
+/// Why objects were not classified.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifyError {
+    #[error("{what}: expected {expected}, found {found}")]
+    Unfit {
+        what: &'static str,
+        expected: String,
+        found: String,
+    },
+    #[error(transparent)]
+    NotFinite(#[from] ScaleError),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+}
+
+impl CellClassifier {
+    /// A classifier with HiTMicTools' arguments.
+    ///
+    /// # Errors
+    /// Fails if the network does not take squares of `min_size` with one channel, or gives no vector.
+    pub fn new(session: Box<dyn Session>, args: ClassifyArgs) -> Result<Self, ClassifyError> {
+        let (input, output) = (session.program().input(), session.program().output());
+        let side = args.min_size;
+        if (input.channels, input.height, input.width) != (1, side, side) {
+            return Err(ClassifyError::Unfit {
+                what: "what the network takes",
+                expected: format!("[1, {side}, {side}]: one channel, and `min_size` as sides"),
+                found: input.to_string(),
+            });
+        }
+        if output.pixels() != 1 {
+            return Err(ClassifyError::Unfit {
+                what: "what the network gives",
+                expected: "one number for each class".to_owned(),
+                found: output.to_string(),
+            });
+        }
+        Ok(Self { session, args })
+    }
+
+    /// How many classes the network tells apart.
+    pub fn classes(&self) -> usize {
+        self.session.program().output().channels
+    }
+
+    /// What a class is called; one that the config does not name is called as HiTMicTools does.
+    pub fn class_name(&self, class: usize) -> Cow<'_, str> {
+        match self.args.classes.get(&class) {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(format!("Unknown_Class_{class}")),
+        }
+    }
+
+    /// The objects of a frame, by ascending label. Both images are `[height, width]`; the image's numbers are not
+    /// scaled, as in HiTMicTools. Each object is a step of `progress`.
+    ///
+    /// # Errors
+    /// Fails if the images do not have the same size, a number is not finite, the device fails, or the user asks to
+    /// stop.
+    pub fn frame(
+        &mut self,
+        labels: &[u32],
+        image: &Pixels,
+        width: usize,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Object>, ClassifyError> {
+        if labels.len() != image.len() || width == 0 || !labels.len().is_multiple_of(width) {
+            return Err(ClassifyError::Unfit {
+                what: "the label image",
+                expected: format!("as many pixels as the image, {}", image.len()),
+                found: labels.len().to_string(),
+            });
+        }
+        check_finite(image, width)?;
+        let side = self.args.min_size;
+        let rois = Roi::all(labels, width);
+        let batch = self
+            .args
+            .batch_size
+            .min(MOST_IN_BATCH / (side * side))
+            .max(1);
+        let mut objects = Vec::with_capacity(rois.len());
+        for rois in rois.chunks(batch) {
+            if progress.interrupted() {
+                return Err(ExecError::Interrupted.into());
+            }
+            let squares = rois.par_iter();
+            let squares: Vec<Vec<f32>> = squares
+                .map(|roi| roi.square(labels, image, width, side))
+                .collect();
+            let results = self.session.run(&squares.concat(), rois.len())?;
+            for (roi, numbers) in rois.iter().zip(results.chunks_exact(self.classes())) {
+                objects.push(Object::of(roi.label, numbers));
+            }
+            progress.step(rois.len() as u64);
+        }
+        Ok(objects)
+    }
+}
+
+impl Object {
+    /// From what the network gives for each class.
+    fn of(label: u32, numbers: &[f32]) -> Self {
+        let probabilities = softmax(numbers);
+        let mut class = 0;
+        for (other, probability) in probabilities.iter().enumerate() {
+            if *probability > probabilities[class] {
+                class = other;
+            }
+        }
+        Self {
+            label,
+            class,
+            probabilities,
+        }
+    }
+}
+
+/// `exp(v) / sum of exp(v)`, in float32, shifted so that nothing overflows.
+fn softmax(numbers: &[f32]) -> Vec<f32> {
+    let largest = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = numbers.iter().map(|v| (v - largest).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_of_large_numbers_do_not_overflow_and_the_first_of_equals_wins() {
+        let object = Object::of(7, &[-500.0, 500.0, 500.0, 100.0]);
+        assert_eq!(object.probabilities, [0.0, 0.5, 0.5, 0.0]);
+        assert_eq!((object.label, object.class), (7, 1));
+    }
+}

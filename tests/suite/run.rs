@@ -1,0 +1,299 @@
+//! Models of the example are run on its frames, and answer what HiTMicTools answers.
+
+use crate::session::Session;
+
+/// The example, built as `a.zip`.
+fn built() -> Session {
+    let session = Session::rods();
+    session
+        .bundle(&["build", "-q", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    session
+}
+
+/// Fails the test unless the command ends with `code` and says `text`, and nothing was written.
+#[track_caller]
+fn refuses(session: &Session, arguments: &[&str], code: i32, text: &str) {
+    let run = session.bundle(&[&["run"], arguments].concat()).ends(code);
+    // Long lines are broken.
+    let said: Vec<&str> = run
+        .stderr
+        .split_whitespace()
+        .filter(|word| *word != "│")
+        .collect();
+    let said = said.join(" ");
+    assert!(said.contains(text), "{said}");
+    assert!(
+        !session.exists("out.tif") && !session.exists("out.csv"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_kind_of_model_writes_its_kind_of_result() {
+    let session = built();
+    let run = |arguments: &[&str]| {
+        session
+            .bundle(&[&["run", "a.zip"], arguments].concat())
+            .ends(0)
+    };
+    let focus = run(&[
+        "bf_focus",
+        "-i",
+        "frames/bf.tif",
+        "-o",
+        "new/bf.tif",
+        "--preview",
+        "new/bf.png",
+    ]);
+    assert_eq!(focus.stdout, "new/bf.tif\n");
+    assert_eq!(
+        focus.stderr,
+        "       Ran bf_focus on frames/bf.tif (3 frames)\n"
+    );
+    assert_eq!(session.names("new"), ["bf.png", "bf.tif"]);
+    assert!(session.read("new/bf.png").starts_with(b"\x89PNG"));
+    run(&[
+        "segmentation",
+        "-i",
+        "frames/bf.tif",
+        "-o",
+        "m.png",
+        "--frames",
+        "1..2",
+        "--threshold",
+        "0.5",
+    ]);
+    run(&[
+        "segmentation",
+        "-i",
+        "frames/bf.tif",
+        "-o",
+        "l.tif",
+        "--output-type",
+        "labels",
+    ]);
+    let cells = [
+        "cell_classifier",
+        "-i",
+        "frames/classifier_input.npy",
+        "--labels",
+        "l.tif",
+        "-o",
+        "c.csv",
+    ];
+    let cells = run(&cells);
+    assert_eq!(cells.stdout, "c.csv\n");
+    assert!(
+        session
+            .text("c.csv")
+            .starts_with("frame,label,class,p0,p1,p2,p3,p4\n0,1,")
+    );
+    run(&[
+        "pi_classification",
+        "-i",
+        "frames/pi_features.csv",
+        "-o",
+        "p.csv",
+    ]);
+    assert!(session.text("p.csv").starts_with("predicted,p_piPOS\n"));
+    // A project's own models give the same bytes, with any number of threads.
+    let config = [
+        "run",
+        "bundle.toml",
+        "bf_focus",
+        "-i",
+        "frames/bf.tif",
+        "-o",
+        "again.tif",
+        "--threads",
+        "1",
+    ];
+    session.bundle(&config).ends(0);
+    assert_eq!(session.read("again.tif"), session.read("new/bf.tif"));
+}
+
+#[test]
+fn many_files_go_into_a_folder_and_are_not_run_twice() {
+    let session = built();
+    for name in ["one.tif", "two.ome.tif"] {
+        session.write(&format!("in/{name}"), session.read("frames/bf.tif"));
+    }
+    session.write("in/broken.tif", &session.read("frames/bf.tif")[..200]);
+    let arguments = [
+        "run", "a.zip", "bf_focus", "-i", "in/*.tif", "-o", "out", "--resume", "--json",
+    ];
+    let outcomes = || {
+        let json = session.bundle(&arguments).ends(1).json();
+        let files = json["files"].as_array().unwrap().clone();
+        let outcomes = files
+            .iter()
+            .map(|file| file["outcome"].as_str().unwrap().to_owned());
+        outcomes.collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(), ["failed", "done", "done"]);
+    assert_eq!(
+        session.names("out"),
+        [".bundle-run", "one_bf_focus.tif", "two_bf_focus.tif"]
+    );
+    assert_eq!(outcomes(), ["failed", "skipped", "skipped"]);
+    // Another argument, another output, another input: each is run again.
+    session.write("out/one_bf_focus.tif", b"cut");
+    assert_eq!(outcomes(), ["failed", "done", "skipped"]);
+    session.write("list.txt", "in/one.tif\n\n  in/two.ome.tif \n");
+    let listed = [
+        "run",
+        "a.zip",
+        "bf_focus",
+        "--worklist",
+        "list.txt",
+        "-o",
+        "out",
+        "--resume",
+        "--no-rescale",
+    ];
+    let listed = session.bundle(&listed).ends(0);
+    assert_eq!(listed.stderr, "       Ran bf_focus on 2 files\n");
+    assert_eq!(
+        listed.stdout,
+        "out/one_bf_focus.tif\nout/two_bf_focus.tif\n"
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_said_before_any_work() {
+    let session = built();
+    let (bf, out) = ("frames/bf.tif", "out.tif");
+    let refuses = |arguments: &[&str], code, text| refuses(&session, arguments, code, text);
+    refuses(
+        &["a.zip", "bf_fokus", "-i", bf, "-o", out],
+        1,
+        "did you mean `bf_focus`?",
+    );
+    refuses(
+        &["a.zip", "oof_detector", "-i", bf, "-o", out],
+        1,
+        "packaged and checked, but not run yet",
+    );
+    refuses(
+        &["a.zip", "bf_focus", "-i", "frames/no.tif", "-o", out],
+        2,
+        "frames/no.tif is not there",
+    );
+    refuses(
+        &["a.zip", "bf_focus", "-i", "no/*.tif", "-o", "o/"],
+        2,
+        "no file matches `no/*.tif`",
+    );
+    refuses(
+        &["a.zip", "bf_focus", "-i", "frames", "-o", out],
+        2,
+        "frames is a folder",
+    );
+    refuses(
+        &["a.zip", "bf_focus", "-i", bf, "-o", bf],
+        2,
+        "the output frames/bf.tif is the input",
+    );
+    refuses(
+        &["a.zip", "bf_focus", "-i", bf, "-o", "out.csv"],
+        2,
+        "`.tif` or `.tiff` or `.npy` or `.png`",
+    );
+    refuses(
+        &["a.zip", "bf_focus", "-i", bf, "frames/fl.tif", "-o", out],
+        2,
+        "2 inputs cannot go into the one file",
+    );
+    refuses(
+        &[
+            "a.zip",
+            "bf_focus",
+            "-i",
+            bf,
+            "-o",
+            out,
+            "--threshold",
+            "0.5",
+        ],
+        2,
+        "this model makes an image",
+    );
+    refuses(
+        &[
+            "a.zip",
+            "segmentation",
+            "-i",
+            bf,
+            "-o",
+            out,
+            "--output-type",
+            "uint8",
+        ],
+        2,
+        "whole numbers would lose them",
+    );
+    refuses(
+        &["a.zip", "segmentation", "-i", bf, "-o", out, "--no-rescale"],
+        2,
+        "--no-rescale is not for `segmentation`",
+    );
+    refuses(
+        &["a.zip", "cell_classifier", "-i", bf, "-o", "out.csv"],
+        2,
+        "--labels labels.tif",
+    );
+    refuses(
+        &["a.zip", "bf_focus", "-i", bf, "-o", out, "--device", "cuda"],
+        2,
+        "only the CPU runs models yet",
+    );
+}
+
+#[test]
+fn what_a_file_does_not_have_is_said_of_the_file() {
+    let session = built();
+    let (bf, out) = ("frames/bf.tif", "out.tif");
+    let refuses = |arguments: &[&str], text| refuses(&session, arguments, 1, text);
+    refuses(
+        &["a.zip", "bf_focus", "-i", bf, "-o", out, "--channel", "1"],
+        "expected a channel from 0 to 0, found --channel 1",
+    );
+    refuses(
+        &["a.zip", "bf_focus", "-i", bf, "-o", out, "--frames", "1..4"],
+        "expected frames from 0 to 2, found --frames 1..4",
+    );
+    refuses(
+        &[
+            "a.zip",
+            "bf_focus",
+            "-i",
+            "frames/pi_features.csv",
+            "-o",
+            out,
+        ],
+        "expected TIFF, NPY or PNG",
+    );
+    refuses(
+        &[
+            "a.zip",
+            "cell_classifier",
+            "-i",
+            bf,
+            "--labels",
+            "frames/pi_features.csv",
+            "-o",
+            "out.csv",
+        ],
+        "expected TIFF, NPY or PNG",
+    );
+    // One number of the last frame is none.
+    let mut input = session.read("frames/classifier_input.npy");
+    let end = input.len();
+    input[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    session.write("nan.npy", input);
+    refuses(
+        &["a.zip", "bf_focus", "-i", "nan.npy", "-o", out],
+        "row 199, column 231 is NaN",
+    );
+}
