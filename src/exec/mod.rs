@@ -5,10 +5,13 @@
 //! number of threads and any number of windows at a time.
 
 pub mod cpu;
+mod device;
 mod frame;
 pub mod gpu;
 
 use std::sync::Arc;
+
+pub use device::{DeviceChoice, ignored_variables};
 
 use crate::image::{Pixels, Scaling, Windows};
 use crate::nn::Program;

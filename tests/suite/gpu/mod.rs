@@ -6,6 +6,7 @@
 mod frames;
 mod graphs;
 mod ops;
+mod program;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
