@@ -1,6 +1,6 @@
 //! The GPU executor: hand-written kernels of `shaders/`, on Vulkan, Metal or DirectX 12 through wgpu.
 //!
-//! A program is lowered to a [`record::Recording`] once: dispatches as plain data, which can be printed and tested without
+//! A program is lowered to a recording once: dispatches as plain data, which can be printed and tested without
 //! a device. A session runs it on batches of images, which stay on the device from window to blended frame.
 //!
 //! Inside, images are `[row][column][channel]`, channels filled up to whole vectors of four. Every number is computed in a
