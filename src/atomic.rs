@@ -83,9 +83,20 @@ const SUFFIX: &str = ".tmp";
 /// How old an unlocked temporary file must be before it counts as left behind.
 const LEFTOVER_AGE: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// File systems take names of 255 bytes; this much of a destination's leaves room for what is put around it.
+const LONGEST_STEM: usize = 200;
+
 fn temporary_prefix(destination: &Path) -> String {
     let name = destination.file_name().unwrap_or_default();
-    format!(".{}.", name.to_string_lossy())
+    let name = name.to_string_lossy();
+    let mut stem = String::new();
+    for character in name.chars() {
+        if stem.len() + character.len_utf8() > LONGEST_STEM {
+            break;
+        }
+        stem.push(character);
+    }
+    format!(".{stem}.")
 }
 
 /// The folder that holds `path`.
@@ -146,6 +157,17 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_may_be_as_long_as_the_file_system_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a".repeat(255), "µ".repeat(127)] {
+            let path = folder.path().join(name);
+            write(&path, b"whole").unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"whole");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(folder)

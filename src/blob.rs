@@ -89,8 +89,21 @@ impl Blob {
         if self.size > limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let mut bytes = vec![0; self.size as usize];
-        self.read_exact_at(&mut bytes, 0)?;
+        self.read_at(0, usize::try_from(self.size).unwrap_or(usize::MAX))
+    }
+
+    /// The `size` bytes at `offset`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] if it is shorter, [`io::ErrorKind::OutOfMemory`] if there is no room: files
+    /// without much in them can be of any size.
+    pub fn read_at(&self, offset: u64, size: usize) -> io::Result<Vec<u8>> {
+        let end = offset.checked_add(size as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = zeros(size)?;
+        self.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
     }
 
@@ -151,6 +164,17 @@ impl From<Arc<[u8]>> for Blob {
             bytes: Bytes::Memory(bytes),
         }
     }
+}
+
+/// So many zeros, to be filled.
+///
+/// # Errors
+/// [`io::ErrorKind::OutOfMemory`] if there is no room.
+pub fn zeros<T: Clone + Default>(count: usize) -> io::Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count)?;
+    list.resize(count, T::default());
+    Ok(list)
 }
 
 /// Collects a stream: a little in memory, more in a nameless temporary file.
@@ -254,6 +278,9 @@ mod tests {
             let past = part.read_exact_at(&mut [0; 2], part.size() - 1);
             assert_eq!(past.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
             assert!(part.read(part.size() - 1).is_err());
+            assert_eq!(part.read_at(3, 4).unwrap(), wanted[3..7]);
+            let past = part.read_at(part.size() - 1, 2);
+            assert_eq!(past.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         }
     }
 }

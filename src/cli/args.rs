@@ -281,9 +281,14 @@ fn parse_share(text: &str) -> Result<f32, String> {
     share.ok_or_else(|| format!("expected a number from 0 to 1, found `{text}`"))
 }
 
+/// More threads than any machine that models are run on has. Each takes memory, and a system that is asked for too many
+/// fails other programs too.
+const MOST_THREADS: usize = 1024;
+
 fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse()
-        .map_err(|_| format!("expected a number of at least 1, found `{text}`"))
+    let threads = text.parse().ok();
+    let threads = threads.filter(|threads: &NonZeroUsize| threads.get() <= MOST_THREADS);
+    threads.ok_or_else(|| format!("expected a number from 1 to {MOST_THREADS}, found `{text}`"))
 }
 
 fn parse_sha256(text: &str) -> Result<Sha256, String> {

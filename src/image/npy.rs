@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::info::{Axes, Calibration, Info, Named};
 use super::pixels::{PixelType, Pixels};
 use super::sample::{Sample, swap};
-use crate::blob::Blob;
+use crate::blob::{Blob, zeros};
 use crate::npy::{Header, header};
 
 /// What is kept of an array in Fortran order, at least one plane: such a file has no plane in one piece, so that each
@@ -79,10 +79,7 @@ impl Array {
             false => {
                 // The header's shape was held against the size of the file, so that no product overflows.
                 let size = axes.height * axes.width * self.sample.size();
-                let mut bytes = vec![0; size];
-                self.data
-                    .read_exact_at(&mut bytes, index as u64 * size as u64)?;
-                bytes
+                self.data.read_at(index as u64 * size as u64, size)?
             }
             true => self.scattered(index)?,
         };
@@ -123,7 +120,8 @@ impl Array {
             (frame + axes.frames * (slice + axes.slices * channel)) * size
         };
         let places: Vec<usize> = (first..first + count).map(place).collect();
-        let mut planes = vec![vec![0; area * size]; count];
+        let room = (0..count).map(|_| zeros(area * size));
+        let mut planes: Vec<Vec<u8>> = room.collect::<io::Result<_>>()?;
         let pixels = (BATCH / 8 / (all * size)).clamp(1, area);
         let mut bytes = Vec::new();
         for start in (0..area).step_by(pixels) {

@@ -8,7 +8,7 @@ use super::error::Fault;
 use super::info::{Axes, Calibration, Info};
 use super::pixels::{PixelType, Pixels};
 use super::sample::{Sample, swap};
-use crate::blob::Blob;
+use crate::blob::{Blob, zeros};
 
 /// Deflate makes at most so many bytes of one (258 bytes of two bits).
 const DEFLATE: u64 = 1032;
@@ -103,7 +103,7 @@ impl Picture {
             bytes: size.saturating_mul(2).saturating_add(SPARE),
         });
         let mut reader = decoder.read_info().map_err(damaged)?;
-        let mut pixels = vec![0; size];
+        let mut pixels = zeros(size)?;
         if reader.output_buffer_size() != Some(size) {
             let found = "a header that changes";
             return Err(Fault::damaged(

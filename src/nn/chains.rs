@@ -65,11 +65,14 @@ impl Cut<'_> {
 
     /// What a value is read as: its parts, if it is a concatenation that is never written.
     fn parts(&self, value: ValueId) -> Vec<ValueId> {
-        if !self.is_in_place(value) {
-            return vec![value];
+        let (mut parts, mut open) = (Vec::new(), vec![value]);
+        while let Some(value) = open.pop() {
+            match self.is_in_place(value) {
+                true => open.extend(self.node(value).inputs.iter().rev()),
+                false => parts.push(value),
+            }
         }
-        let inputs = &self.node(value).inputs;
-        inputs.iter().flat_map(|input| self.parts(*input)).collect()
+        parts
     }
 
     /// The chain that begins with the node `first`, whose inputs are all kept.

@@ -21,9 +21,15 @@ pub fn fuse(graph: Graph) -> Program {
     }
 }
 
+/// How many times as many numbers may be made in folding as the graph holds: a network folds each of its convolutions once
+/// or twice, and a hostile one may follow a large one by thousands of sums.
+const TIMES: usize = 4;
+
 /// Multiplies what follows a convolution, or another [`Op::Affine`], into its constants.
 fn fold(graph: &Graph) -> Graph {
     let uses = graph.uses();
+    let held = graph.nodes().iter().map(|node| constants(&node.op));
+    let mut left = TIMES * held.sum::<usize>();
     let (mut builder, input) = GraphBuilder::of(graph.node(graph.input_value()));
     let mut moved: Vec<ValueId> = Vec::with_capacity(graph.nodes().len());
     for (value, node) in graph.values() {
@@ -37,7 +43,10 @@ fn fold(graph: &Graph) -> Graph {
                 if uses[before.index()] == 1 && *before != graph.output() =>
             {
                 let before = builder.node(inputs[0]);
-                folded(&before.op, scale, shift).map(|op| (op, before.inputs.clone()))
+                let rest = left.checked_sub(constants(&before.op));
+                let folded = rest.and_then(|_| folded(&before.op, scale, shift));
+                left = rest.unwrap_or(left);
+                folded.map(|op| (op, before.inputs.clone()))
             }
             _ => None,
         };
@@ -46,6 +55,15 @@ fn fold(graph: &Graph) -> Graph {
         moved.push(builder.push_checked(Node { op, inputs, shape }));
     }
     builder.finish(moved[graph.output().index()])
+}
+
+/// How many numbers an op that may be folded holds.
+fn constants(op: &Op) -> usize {
+    match op {
+        Op::Conv(conv) => conv.weight.len() + conv.outputs,
+        Op::Affine { scale, shift } => scale.len() + shift.len(),
+        _ => 0,
+    }
 }
 
 /// The op that does what `op` and then an affine does.

@@ -5,6 +5,9 @@ use super::op::{Binary, Conv, Function, Op, Shape};
 /// The largest side, number of channels, or groups of anything: sizes cannot overflow.
 const MOST: usize = 1 << 20;
 
+/// The most nodes: hundreds of times as many as networks have. What looks at pairs of them stays quick.
+const MOST_NODES: usize = 1 << 15;
+
 /// The most elements of one value for one image.
 const MOST_ELEMENTS: usize = 1 << 32;
 
@@ -91,11 +94,15 @@ impl GraphBuilder {
     /// Applies an op to values of this graph.
     ///
     /// # Errors
-    /// Fails if it does not fit them.
+    /// Fails if it does not fit them, or there are more nodes than a network has.
     pub fn push(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
         let shapes: Vec<Shape> = inputs.iter().map(|input| self.shape(*input)).collect();
         let shape = result(&op, &shapes)?;
         check_size(&op, shape)?;
+        if self.nodes.len() >= MOST_NODES {
+            let expected = format!("a network of at most {MOST_NODES} ops");
+            return Err(error(&op, expected, "more"));
+        }
         self.nodes.push(Node {
             op,
             inputs: inputs.to_vec(),

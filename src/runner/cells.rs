@@ -64,7 +64,12 @@ impl Cells {
                 what: error.to_string(),
             })?;
             let width = selection.size[1];
-            let objects = self.classifier.frame(&found, &image, width, &quiet)?;
+            let objects = self.classifier.frame(&found, &image, width, &quiet);
+            let objects = objects.map_err(|error| TaskError::Cells {
+                path: path.to_owned(),
+                frame,
+                error,
+            })?;
             for object in &objects {
                 let class = self.classifier.class_name(object.class).into_owned();
                 let cells = [frame.to_string(), object.label.to_string(), class].into_iter();
@@ -87,12 +92,8 @@ impl Cells {
         let side = self.side;
         let image = Pixels::F32(pattern(side * side, 0));
         let labels = vec![1; side * side];
-        let objects = self.classifier.frame(&labels, &image, side, progress)?;
-        let numbers = objects.iter().flat_map(|object| &object.probabilities);
-        match !objects.is_empty() && numbers.into_iter().all(|p| p.is_finite()) {
-            true => Ok(()),
-            false => Err(TaskError::NotFinite),
-        }
+        self.classifier.frame(&labels, &image, side, progress)?;
+        Ok(())
     }
 }
 

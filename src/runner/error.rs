@@ -91,6 +91,12 @@ pub enum TaskError {
     Frame(#[from] FrameError),
     #[error(transparent)]
     Classify(#[from] ClassifyError),
+    #[error("{}, frame {frame}, counted from 0: {error}", path.display())]
+    Cells {
+        path: PathBuf,
+        frame: usize,
+        error: ClassifyError,
+    },
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error(transparent)]

@@ -9,8 +9,9 @@ use crate::exec::{ExecError, Session};
 use crate::image::{Pixels, Roi, ScaleError, check_finite};
 use crate::progress::Progress;
 
-/// How many numbers go into a batch at most, whatever `batch_size` says: 64 MiB. The results do not depend on it.
-const MOST_IN_BATCH: usize = 1 << 24;
+/// How many numbers go into a batch at most, whatever `batch_size` says: 256 regions of 32x32, enough for every thread,
+/// and few enough to stop soon when the user asks to. The results do not depend on it.
+const MOST_IN_BATCH: usize = 1 << 18;
 
 /// A network that classifies objects. It is used for any number of frames.
 pub struct CellClassifier {
@@ -39,6 +40,15 @@ pub enum ClassifyError {
     },
     #[error(transparent)]
     NotFinite(#[from] ScaleError),
+    /// What comes out of a finite region is not: no class is the most probable.
+    #[error(
+        "label {label}: expected a finite probability of each class, found {value} for class {class}: the network's weights are damaged, or the image's numbers are too far from those that it was trained on"
+    )]
+    Probability {
+        label: u32,
+        class: usize,
+        value: f32,
+    },
     #[error(transparent)]
     Exec(#[from] ExecError),
 }
@@ -85,8 +95,8 @@ impl CellClassifier {
     /// scaled, as in HiTMicTools. Each object is a step of `progress`.
     ///
     /// # Errors
-    /// Fails if the images do not have the same size, a number is not finite, the device fails, or the user asks to
-    /// stop.
+    /// Fails if the images do not have the same size, a number or a result is not finite, the device fails, or the user
+    /// asks to stop.
     pub fn frame(
         &mut self,
         labels: &[u32],
@@ -111,16 +121,15 @@ impl CellClassifier {
             .max(1);
         let mut objects = Vec::with_capacity(rois.len());
         for rois in rois.chunks(batch) {
-            if progress.interrupted() {
-                return Err(ExecError::Interrupted.into());
-            }
-            let squares = rois.par_iter();
-            let squares: Vec<Vec<f32>> = squares
-                .map(|roi| roi.square(labels, image, width, side))
-                .collect();
+            // A label that is strewn over a large frame takes a while to cut out.
+            let cut = |roi: &Roi| match progress.interrupted() {
+                true => Err(ExecError::Interrupted),
+                false => Ok(roi.square(labels, image, width, side)),
+            };
+            let squares: Vec<Vec<f32>> = rois.par_iter().map(cut).collect::<Result<_, _>>()?;
             let results = self.session.run(&squares.concat(), rois.len())?;
             for (roi, numbers) in rois.iter().zip(results.chunks_exact(self.classes())) {
-                objects.push(Object::of(roi.label, numbers));
+                objects.push(Object::of(roi.label, numbers)?);
             }
             progress.step(rois.len() as u64);
         }
@@ -130,19 +139,26 @@ impl CellClassifier {
 
 impl Object {
     /// From what the network gives for each class.
-    fn of(label: u32, numbers: &[f32]) -> Self {
+    fn of(label: u32, numbers: &[f32]) -> Result<Self, ClassifyError> {
         let probabilities = softmax(numbers);
+        if let Some(class) = probabilities.iter().position(|p| !p.is_finite()) {
+            return Err(ClassifyError::Probability {
+                label,
+                class,
+                value: numbers[class],
+            });
+        }
         let mut class = 0;
         for (other, probability) in probabilities.iter().enumerate() {
             if *probability > probabilities[class] {
                 class = other;
             }
         }
-        Self {
+        Ok(Self {
             label,
             class,
             probabilities,
-        }
+        })
     }
 }
 
@@ -160,8 +176,24 @@ mod tests {
 
     #[test]
     fn probabilities_of_large_numbers_do_not_overflow_and_the_first_of_equals_wins() {
-        let object = Object::of(7, &[-500.0, 500.0, 500.0, 100.0]);
+        let object = Object::of(7, &[-500.0, 500.0, 500.0, 100.0]).unwrap();
         assert_eq!(object.probabilities, [0.0, 0.5, 0.5, 0.0]);
         assert_eq!((object.label, object.class), (7, 1));
+    }
+
+    #[test]
+    fn what_is_no_probability_is_named_and_wins_nothing() {
+        for (numbers, found) in [
+            ([1.0, f32::NAN, 2.0], "found NaN for class 1"),
+            ([1.0, 2.0, f32::INFINITY], "found inf for class 2"),
+            ([f32::NEG_INFINITY; 3], "found -inf for class 0"),
+        ] {
+            let error = Object::of(7, &numbers).unwrap_err().to_string();
+            assert!(error.starts_with("label 7: expected a finite"), "{error}");
+            assert!(error.contains(found), "{error}");
+        }
+        // A class that is out of the question is no fault.
+        let sure = Object::of(7, &[f32::NEG_INFINITY, f32::MAX, f32::MIN]).unwrap();
+        assert_eq!(sure.probabilities, [0.0, 1.0, 0.0]);
     }
 }

@@ -59,6 +59,17 @@ pub enum FrameError {
         channel: usize,
         source: ScaleError,
     },
+    /// What comes out of a finite frame is not: nobody should measure in it.
+    #[error(
+        "frame {frame}, channel {channel} of the result, row {row}, column {column}, all counted from 0: expected a finite number, found {value}: the network's weights are damaged, or the image's numbers are too far from those that it was trained on"
+    )]
+    NotFinite {
+        frame: usize,
+        channel: usize,
+        row: usize,
+        column: usize,
+        value: f32,
+    },
     #[error(transparent)]
     Exec(#[from] ExecError),
 }
@@ -158,8 +169,8 @@ impl Frames {
     /// way as the session wants ([`Session::depth`]), so that memory does not grow with their number.
     ///
     /// # Errors
-    /// Fails if a frame is none that the network takes, the device fails, the user asks to stop, or `next` or `take`
-    /// fail.
+    /// Fails if a frame is none that the network takes, a result is not finite, the device fails, the user asks to stop,
+    /// or `next` or `take` fail.
     pub fn run<E: From<FrameError>>(
         &mut self,
         next: &mut dyn FnMut() -> Result<Option<FrameInput>, E>,
@@ -204,6 +215,7 @@ impl Frames {
             return Err(missing_result().into());
         };
         let area = part.size[0] * part.size[1];
+        check_result(&values, &part, made.len())?;
         if values.len() == area {
             made.push(values);
         } else {
@@ -295,6 +307,21 @@ fn together(mut planes: Vec<Pixels>) -> Pixels {
     }
     // All that follows is in float32 anyway.
     Pixels::F32(planes.iter().flat_map(Pixels::to_f32).collect())
+}
+
+/// Fails at the first number of a part's result that is NaN or infinite; `before` channels of its frame came earlier.
+fn check_result(values: &[f32], part: &UnderWay, before: usize) -> Result<(), FrameError> {
+    let Some(at) = values.iter().position(|value| !value.is_finite()) else {
+        return Ok(());
+    };
+    let [height, width] = part.size;
+    Err(FrameError::NotFinite {
+        frame: part.frame,
+        channel: before + at / (height * width),
+        row: at / width % height,
+        column: at % width,
+        value: values[at],
+    })
 }
 
 fn unfit_size([height, width]: [usize; 2]) -> FrameError {

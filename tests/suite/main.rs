@@ -30,6 +30,7 @@ mod program;
 mod readme;
 mod reproducible;
 mod run;
+mod run_hostile;
 mod session;
 mod tasks;
 mod test_vectors;

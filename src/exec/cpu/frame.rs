@@ -4,14 +4,26 @@
 
 use rayon::prelude::*;
 
+use super::failure;
 use super::function::sigmoid;
-use crate::exec::{Finish, Frame};
+use crate::blob::zeros;
+use crate::exec::{ExecError, Finish, Frame};
 use crate::image::Windows;
 
+/// Room for numbers of a frame.
+fn room(frame: [usize; 2], count: usize) -> Result<Vec<f32>, ExecError> {
+    zeros(count).map_err(|error| {
+        failure(format!(
+            "no room for a frame of {} x {}: {error}",
+            frame[0], frame[1]
+        ))
+    })
+}
+
 /// A frame's numbers as the network sees them, `[C, height, width]`.
-pub(super) fn scaled(frame: &Frame) -> Vec<f32> {
+pub(super) fn scaled(frame: &Frame) -> Result<Vec<f32>, ExecError> {
     let [height, width] = frame.windows.frame;
-    let mut numbers = vec![0.0; frame.pixels.len()];
+    let mut numbers = room(frame.windows.frame, frame.pixels.len())?;
     let rows = numbers.par_chunks_mut(width).enumerate();
     rows.for_each(|(index, row)| {
         let scaling = &frame.scaling[index / height];
@@ -24,7 +36,7 @@ pub(super) fn scaled(frame: &Frame) -> Vec<f32> {
                 }
             });
     });
-    numbers
+    Ok(numbers)
 }
 
 /// Copies a window, `[row][column][channel]`, out of a frame's numbers.
@@ -59,12 +71,11 @@ pub(super) struct Blend {
 
 impl Blend {
     /// Of results with so many channels.
-    pub(super) fn new(windows: &Windows, channels: usize) -> Self {
+    pub(super) fn new(windows: &Windows, channels: usize) -> Result<Self, ExecError> {
         let [height, width] = windows.frame;
-        Self {
-            sums: vec![0.0; (channels + 1) * height * width],
-            channels,
-        }
+        let count = (channels + 1).saturating_mul(height * width);
+        let sums = room(windows.frame, count)?;
+        Ok(Self { sums, channels })
     }
 
     /// Adds the results, `[row][column][channel]`, of the windows from `first` on.

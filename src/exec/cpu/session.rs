@@ -227,8 +227,8 @@ impl Session for CpuSession {
         let windows = &frame.windows;
         let pool = self.pool.clone();
         let sources = sources(windows);
-        let numbers = pool.install(|| frame::scaled(&frame));
-        let mut blend = Blend::new(windows, output.channels);
+        let numbers = pool.install(|| frame::scaled(&frame))?;
+        let mut blend = Blend::new(windows, output.channels)?;
         for first in (0..windows.count()).step_by(self.at_once) {
             let count = self.at_once.min(windows.count() - first);
             self.reserve(count)?;

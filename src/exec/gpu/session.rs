@@ -458,7 +458,13 @@ impl Session for GpuSession {
                 found: format!("{} numbers", images.len()),
             });
         }
-        let mut results = Vec::with_capacity(self.program.output().elements() * count);
+        let numbers = self.program.output().elements().saturating_mul(count);
+        let mut results = Vec::new();
+        let room = results.try_reserve_exact(numbers);
+        room.map_err(|error| {
+            let message = format!("no room for the results of {count} images: {error}");
+            self.device.failure(message)
+        })?;
         let mut rest = images;
         while !rest.is_empty() {
             let batch = self.reserve(rest.len() / input.elements())?;

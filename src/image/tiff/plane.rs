@@ -4,6 +4,7 @@ use super::super::error::Fault;
 use super::super::sample::swap;
 use super::directory::Directories;
 use super::page::{Page, Predictor};
+use crate::blob::zeros;
 
 impl Page {
     /// The numbers of one sample, row by row, each with its lowest byte first.
@@ -11,7 +12,7 @@ impl Page {
         self.check_size(file)?;
         // A whole page is at most as large as its chunks can become: that was just checked.
         let size = self.sample.size();
-        let mut plane = vec![0; self.height * self.width * size];
+        let mut plane = zeros(self.height * self.width * size)?;
         let [down, across] = self.grid();
         let (first, within) = match self.planar {
             true => (sample * down * across, 0),
@@ -81,8 +82,7 @@ impl Page {
             let expected = format!("{size} bytes of pixels");
             return Err(Fault::damaged(place(), expected, format!("{stored} bytes")));
         };
-        let mut raw = vec![0; stored as usize];
-        file.blob.read_exact_at(&mut raw, offset)?;
+        let raw = file.blob.read_at(offset, stored as usize)?;
         let mut bytes = self
             .compression
             .expand(raw, size)

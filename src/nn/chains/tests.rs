@@ -292,3 +292,50 @@ proptest! {
         check(&fuse(random(&choices)));
     }
 }
+
+/// A concatenation of a concatenation of ...: as deep as a graph may be.
+#[test]
+fn concatenations_may_be_nested_as_deep_as_they_like() {
+    let (mut builder, input) = GraphBuilder::new(Shape::new(1, 2, 2)).unwrap();
+    let mut all = input;
+    let depth = 20_000;
+    for _ in 0..depth {
+        all = builder.push(Op::Concat, &[all, input]).unwrap();
+    }
+    let output = builder.push(conv(depth + 1, 1, 1), &[all]).unwrap();
+    let program = fuse(builder.finish(output));
+    assert_eq!(program.chains.len(), 1);
+    assert_eq!(program.chains[0].source, vec![input; depth + 1]);
+}
+
+#[test]
+fn what_follows_a_convolution_is_not_folded_again_and_again() {
+    let ops_left = |affines: usize| {
+        let (mut builder, input) = GraphBuilder::new(Shape::new(256, 2, 2)).unwrap();
+        let mut value = builder.push(conv(256, 256, 1), &[input]).unwrap();
+        for _ in 0..affines {
+            let (scale, shift) = (constant(256, 0.5), constant(256, 1.0));
+            value = builder.push(Op::Affine { scale, shift }, &[value]).unwrap();
+        }
+        fuse(builder.finish(value)).graph.nodes().len()
+    };
+    // The input and the convolution.
+    assert_eq!(ops_left(3), 2);
+    // And what became of the others.
+    assert_eq!(ops_left(100), 3);
+}
+
+#[test]
+fn networks_without_end_are_refused() {
+    let (mut builder, mut value) = GraphBuilder::new(Shape::new(1, 1, 1)).unwrap();
+    let error = loop {
+        match builder.push(Op::Apply(Function::Relu), &[value]) {
+            Ok(next) => value = next,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(value.index(), 32767);
+    assert!(error.to_string().contains("at most 32768 ops"), "{error}");
+    // A single chain of all of them.
+    assert_eq!(fuse(builder.finish(value)).chains.len(), 1);
+}

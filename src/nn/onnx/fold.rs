@@ -504,7 +504,12 @@ pub(super) fn resized(
                 false => axis(call, at, shape.len())?,
             };
             let (before, after) = shape.split_at(at);
-            Ok(vec![before.iter().product(), after.iter().product()])
+            let sides = [before, after].map(elements);
+            let [Some(before), Some(after)] = sides else {
+                let expected = "sides that can be counted";
+                return Err(call.form("input 0", expected, format!("{shape:?}")));
+            };
+            Ok(vec![before, after])
         }
         "Squeeze" => {
             let mut gone = vec![axes.is_none(); shape.len()];

@@ -19,6 +19,7 @@ use plan::Plan;
 use record::{Recipe, Record};
 
 use crate::atomic::folder_of;
+use crate::digest::Digest;
 use crate::exec::DeviceChoice;
 use crate::exec::gpu::Precision;
 use crate::progress::{Phase, Progress};
@@ -192,12 +193,13 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         let outcome = match waits {
             false => Outcome::Skipped,
             true => {
+                let made_from = recipe.of_files(job.files());
                 let done = run_job(&plan, &mut runner, &job, progress);
                 if progress.interrupted() {
                     return Err(Error::Interrupted);
                 }
-                if keeps_records && done.is_ok() {
-                    remember(&job, &recipe);
+                if let (true, Ok(_), Ok(made_from)) = (keeps_records, &done, made_from) {
+                    remember(&job, &recipe, made_from);
                 }
                 done.unwrap_or_else(|error| Outcome::Failed {
                     message: error.to_string(),
@@ -248,9 +250,13 @@ fn is_finished(job: &Job, recipe: &Recipe) -> bool {
     drawn && made_from.is_ok_and(|made_from| Record::proves(&job.output, made_from))
 }
 
-/// Notes that a job is finished. Without the note it is only done again.
-fn remember(job: &Job, recipe: &Recipe) {
-    if let Ok(made_from) = recipe.of_files(job.files()) {
+/// Notes that a job is finished that began with these files. Without the note it is only done again, as it must be if
+/// one of them has changed on the way.
+fn remember(job: &Job, recipe: &Recipe, made_from: Digest) {
+    if recipe
+        .of_files(job.files())
+        .is_ok_and(|now| now == made_from)
+    {
         let _ = Record::write(&job.output, made_from);
     }
 }

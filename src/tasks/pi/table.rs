@@ -1,5 +1,6 @@
 //! A table of features in, a table of labels and probabilities out.
 
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -174,39 +175,28 @@ impl Columns {
     }
 
     fn named<R: Read>(names: &[String], table: &Table<R>) -> Result<Self, TableError> {
+        // A column that is there twice has no place that is meant.
+        let mut found: HashMap<&str, Option<usize>> = HashMap::new();
+        for (place, column) in table.columns().iter().enumerate() {
+            let places = found.entry(column).and_modify(|first| *first = None);
+            places.or_insert(Some(place));
+        }
         let mut places = Vec::with_capacity(names.len());
         let mut missing = Vec::new();
         for name in names {
-            let mut found = (0..)
-                .zip(table.columns())
-                .filter(|(_, column)| *column == name);
-            match (found.next(), found.next()) {
-                (Some((place, _)), None) => places.push(place),
-                (None, _) => missing.push(name.as_str()),
-                (Some(_), Some(_)) => {
+            match found.get(name.as_str()) {
+                Some(Some(place)) => places.push(*place),
+                None => missing.push(name.as_str()),
+                Some(None) => {
                     let expected = format!("one column `{name}`");
                     return Err(Unlike::new(table.path(), expected, "several").into());
                 }
             }
         }
-        if missing.is_empty() {
-            return Ok(Self(places));
+        match missing.is_empty() {
+            true => Ok(Self(places)),
+            false => Err(without(names, &missing, table)),
         }
-        let spare = || {
-            let columns = table.columns().iter();
-            columns
-                .filter(|column| !names.contains(column))
-                .map(String::as_str)
-        };
-        let meant = |name: &str| match nearest(name, spare()) {
-            Some(near) => format!("`{name}` (did you mean `{near}`, which it has?)"),
-            None => format!("`{name}`"),
-        };
-        let list: Vec<String> = missing.iter().map(|name| meant(name)).collect();
-        let expected = format!("the columns of the model's features: {}", quoted(names));
-        let found = format!("no {}", list.join(", no "));
-        let unlike = Unlike::new(table.path(), expected, found);
-        Err(unlike.next("rename or add columns").into())
     }
 
     /// Takes the features out of a row.
@@ -234,10 +224,40 @@ impl Columns {
     }
 
     fn passed_over<R: Read>(&self, table: &Table<R>) -> Vec<String> {
+        let taken: HashSet<usize> = self.0.iter().copied().collect();
         let columns = table.columns().iter().enumerate();
-        let spare = columns.filter(|(place, _)| !self.0.contains(place));
+        let spare = columns.filter(|(place, _)| !taken.contains(place));
         spare.map(|(_, name)| name.clone()).collect()
     }
+}
+
+/// More columns than this are not named in a message.
+const MOST_NAMED: usize = 20;
+
+/// Columns of wider tables are not all looked at for one that was meant.
+const WIDE: usize = 1000;
+
+/// The error for a table without some of the columns that a model needs.
+fn without<R: Read>(names: &[String], missing: &[&str], table: &Table<R>) -> TableError {
+    let known: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let spare = table.columns().iter().map(String::as_str);
+    let spare: Vec<&str> = spare
+        .filter(|column| !known.contains(column))
+        .take(WIDE)
+        .collect();
+    let meant = |name: &&str| match nearest(name, spare.iter().copied()) {
+        Some(near) => format!("`{name}` (did you mean `{near}`, which it has?)"),
+        None => format!("`{name}`"),
+    };
+    let list: Vec<String> = missing.iter().take(MOST_NAMED).map(meant).collect();
+    let more = match missing.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} more that are missing"),
+    };
+    let expected = format!("the columns of the model's features: {}", quoted(names));
+    let found = format!("no {}{more}", list.join(", no "));
+    let unlike = Unlike::new(table.path(), expected, found);
+    unlike.next("rename or add columns").into()
 }
 
 /// What to do about a cell that is no number.
@@ -257,7 +277,12 @@ fn shortened(text: &str) -> String {
     }
 }
 
+/// Names for a message; of many, the first.
 fn quoted(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+    let first = names.iter().take(MOST_NAMED);
+    let list: Vec<String> = first.map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MOST_NAMED) {
+        0 => list.join(", "),
+        more => format!("{}, and {more} more", list.join(", ")),
+    }
 }
