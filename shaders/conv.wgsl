@@ -56,10 +56,6 @@ struct Kernel {
     first_tile: u32,
 }
 
-fn multiplied(sum: vec4f, v: vec4f, w0: vec4f, w1: vec4f, w2: vec4f, w3: vec4f) -> vec4f {
-    return fma(v.wwww, w3, fma(v.zzzz, w2, fma(v.yyyy, w1, fma(v.xxxx, w0, sum))));
-}
-
 // Mean and 1 / sqrt(variance + eps) of a pixel's channels.
 fn pixel_moments(base: u32, pixel: u32) -> vec2f {
     let vectors = args.kernel.width0 + args.kernel.width1;

@@ -47,10 +47,6 @@ struct Products {
     b3: vec4f,
 }
 
-fn multiplied(sum: vec4f, v: vec4f, w0: vec4f, w1: vec4f, w2: vec4f, w3: vec4f) -> vec4f {
-    return fma(v.wwww, w3, fma(v.zzzz, w2, fma(v.yyyy, w1, fma(v.xxxx, w0, sum))));
-}
-
 fn normalised(v: vec4f, m: vec2f) -> vec4f {
     return (v - m.x) * m.y;
 }

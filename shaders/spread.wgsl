@@ -69,10 +69,6 @@ fn spot(base: u32, tile_y: u32, tile_x: u32, at: u32) -> Spot {
     return Spot(true, index, mean, inverseSqrt(variance + bitcast<f32>(k.eps)));
 }
 
-fn multiplied(sum: vec4f, v: vec4f, w0: vec4f, w1: vec4f, w2: vec4f, w3: vec4f) -> vec4f {
-    return fma(v.wwww, w3, fma(v.zzzz, w2, fma(v.yyyy, w1, fma(v.xxxx, w0, sum))));
-}
-
 fn share(spot: Spot, at: u32, a: vec4f, b: vec4f) {
     if at < HALO {
         first_half[at] = select(vec4f(0.0), a, spot.inside);

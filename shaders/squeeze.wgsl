@@ -29,10 +29,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) l
         for (var vector = 0u; vector < k.vectors; vector++) {
             let mean = partial(whole + vector).mean;
             let at = k.weights + 4u * (output * k.vectors + vector);
-            sum = fma(mean.xxxx, constants[at], sum);
-            sum = fma(mean.yyyy, constants[at + 1u], sum);
-            sum = fma(mean.zzzz, constants[at + 2u], sum);
-            sum = fma(mean.wwww, constants[at + 3u], sum);
+            let w0 = constants[at];
+            let w1 = constants[at + 1u];
+            let w2 = constants[at + 2u];
+            let w3 = constants[at + 3u];
+            sum = multiplied(sum, mean, w0, w1, w2, w3);
         }
         store(base + output, sum);
     }

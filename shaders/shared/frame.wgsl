@@ -17,7 +17,3 @@ struct Args {
 fn table_number(index: u32) -> f32 {
     return bitcast<f32>(tables[index]);
 }
-
-fn flat(workgroup: vec3u, grid: vec3u) -> u32 {
-    return workgroup.y * grid.x + workgroup.x;
-}

@@ -44,7 +44,7 @@ fn masked(v: vec4f, vector: u32, channels: u32) -> vec4f {
     return select(vec4f(0.0), v, present(vector, channels));
 }
 
-// The number of a workgroup in a grid that is folded to stay within a dimension's limit.
-fn flat(workgroup: vec3u, grid: vec3u) -> u32 {
-    return workgroup.y * grid.x + workgroup.x;
+// sum + the product of v with a matrix whose rows are w0 to w3.
+fn multiplied(sum: vec4f, v: vec4f, w0: vec4f, w1: vec4f, w2: vec4f, w3: vec4f) -> vec4f {
+    return fma(v.wwww, w3, fma(v.zzzz, w2, fma(v.yyyy, w1, fma(v.xxxx, w0, sum))));
 }

@@ -631,3 +631,35 @@ fn bytes(pixels: &Pixels) -> &[u8] {
         Pixels::F32(list) => bytemuck::cast_slice(list),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::gpu::shader::Kernel;
+
+    #[test]
+    fn numbers_of_dispatches_lie_in_slots() {
+        let dispatch = |number| Dispatch {
+            what: String::new(),
+            shader: Shader::plain(Kernel::Pointwise),
+            numbers: vec![("pitch", number)],
+            steps: vec![[7; 4]],
+            workgroups: [1, 1],
+            flops: 1,
+        };
+        let words = slots(&[dispatch(1), dispatch(2)]);
+        let slot = SLOT / 4;
+        assert_eq!(words.len(), 2 * slot);
+        // Members are filled up to whole vectors before the steps.
+        assert_eq!(words[..8], [1, 0, 0, 0, 7, 7, 7, 7]);
+        assert_eq!(words[slot..slot + 5], [2, 0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn what_is_handed_over_at_once_takes_a_quarter_of_a_second() {
+        let second = Duration::from_secs(1);
+        assert_eq!(affordable_flops(1_000_000, second), 250_000);
+        assert_eq!(affordable_flops(1_000_000, second / 1000), 250_000_000);
+        assert!(affordable_flops(1_000_000, Duration::ZERO) > 0);
+    }
+}
