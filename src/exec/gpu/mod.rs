@@ -15,9 +15,11 @@ mod lower;
 mod pack;
 mod pass;
 mod record;
+mod reduction;
 mod session;
 mod shader;
 mod step;
+mod upload;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
