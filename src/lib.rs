@@ -20,7 +20,7 @@
 //! | [`fit`] | whether weights are safe to load, and of the network that config and metadata declare |
 //! | [`facts`] | what must be known of a file of weights to lock and check it, kept under its content's digest |
 //! | [`tasks`] | what models are for: images, label images or tables in, images or tables out |
-//! | [`exec`] | what runs networks: the CPU |
+//! | [`exec`] | what runs networks: the CPU, and GPUs with the kernels of `shaders/` |
 //! | [`nn`] | the networks: their arguments, the tensors they have, what differs from those of a file; the ops they are made of |
 //! | [`weights`] | what files of weights hold, read without running them; the audit of their pickles |
 //! | [`config`] | TOML and YAML -> one spanned tree -> a checked [`config::Config`], all errors at once; the catalogue of model keys |

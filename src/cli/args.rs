@@ -1,5 +1,6 @@
 //! The command line: what it accepts and what `--help` says.
 
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::digest::Sha256;
+use crate::exec::DeviceChoice;
 
 /// Build, verify and inspect bundles of microscopy models.
 ///
@@ -89,6 +91,8 @@ pub enum Command {
     Run(Run),
     /// Run every model on its stored test vector and compare
     Test(Test),
+    /// Show what can run models here, tried out
+    Devices(Devices),
     /// Look after the local cache
     Cache(CacheArgs),
     /// Print shell completions
@@ -240,26 +244,18 @@ pub struct Verify {
     pub json: bool,
 }
 
-/// The one device there is.
-#[derive(Clone, Copy, Debug)]
-pub struct Cpu;
-
-/// The one precision there is.
-#[derive(Clone, Copy, Debug)]
-pub struct Float32;
-
-fn parse_device(text: &str) -> Result<Cpu, String> {
-    match text {
-        "cpu" | "auto" => Ok(Cpu),
-        _ => Err("only the CPU runs models yet: expected `cpu` or `auto`".to_owned()),
-    }
+/// How numbers are kept between ops.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Precision {
+    /// float32
+    F32,
+    /// float16, which a GPU reads and writes in half the time; sums are float32
+    F16,
 }
 
-fn parse_precision(text: &str) -> Result<Float32, String> {
-    match text {
-        "f32" => Ok(Float32),
-        _ => Err("the CPU computes in float32: expected `f32`".to_owned()),
-    }
+/// A device's name, whatever it is: whether there is such a device is seen when it is opened.
+fn parse_device(text: &str) -> Result<DeviceChoice, Infallible> {
+    text.parse()
 }
 
 /// `A..B`, of which either end may be left out.
@@ -427,13 +423,13 @@ pub struct Run {
     /// The kind of numbers in the result [default: float32, or uint8 with --threshold]
     #[arg(long, value_name = "TYPE")]
     pub output_type: Option<OutputType>,
-    /// Where to run: cpu, or auto, which is the CPU
+    /// Where to run: auto (a GPU if there is one), cpu, gpu, gpu:1, a PCI id or part of a GPU's name
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
-    pub device: Cpu,
-    /// The numbers to compute with; f32 is the only one on the CPU
-    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = parse_precision)]
-    pub precision: Float32,
-    /// How many threads to use [default: the cores that this process may use]
+    pub device: DeviceChoice,
+    /// How numbers are kept between ops; the CPU has f32 only
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub precision: Precision,
+    /// How many threads to use on the CPU [default: the cores that this process may use]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,
     /// Pass over outputs that an earlier run has finished with the same model, input and arguments
@@ -442,6 +438,17 @@ pub struct Run {
     /// A picture of the first frame, before and after; a folder for many inputs
     #[arg(long, value_name = "P.png|DIR")]
     pub preview: Option<PathBuf>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle devices
+  bundle devices -v   # how near each comes to the CPU, and why auto takes which")]
+pub struct Devices {
     /// Report as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -466,10 +473,10 @@ pub struct Test {
     /// Write what the models give as what is expected of them; for a config only
     #[arg(long, conflicts_with = "save")]
     pub record: bool,
-    /// Where to run: cpu, or auto, which is the CPU
+    /// Where to run: auto (a GPU if there is one), cpu, gpu, gpu:1, a PCI id or part of a GPU's name
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
-    pub device: Cpu,
-    /// How many threads to use [default: the cores that this process may use]
+    pub device: DeviceChoice,
+    /// How many threads to use on the CPU [default: the cores that this process may use]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,
     /// Report as JSON on standard output

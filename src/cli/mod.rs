@@ -5,6 +5,7 @@ mod bars;
 mod build;
 mod cache;
 mod check;
+mod devices;
 mod diff;
 mod init;
 mod lock;
@@ -119,6 +120,7 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Unpack(args) => unpack::run(args, context),
         Command::Run(args) => run::run(args, context),
         Command::Test(args) => test::run(args, context),
+        Command::Devices(args) => devices::run(args, context),
         Command::Cache(args) => cache::run(args, context),
         Command::Completions(args) => {
             let mut script = Vec::new();

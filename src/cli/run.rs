@@ -5,6 +5,7 @@ use std::io;
 use super::args::{self, Run};
 use super::printer::{Printer, count};
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
+use crate::exec::gpu::Precision;
 use crate::ops::run::{
     Asked, FileReport, Named, Options, Outcome as Ended, OutputType, Report, Unit, run as run_model,
 };
@@ -51,6 +52,11 @@ fn options(args: Run) -> Options {
             }),
             threshold: args.threshold,
         },
+        device: args.device,
+        precision: match args.precision {
+            args::Precision::F32 => Precision::Single,
+            args::Precision::F16 => Precision::Half,
+        },
         threads: args.threads,
         resume: args.resume,
     }
@@ -73,7 +79,7 @@ fn print(report: &Report, printer: &Printer) {
     if report.half_precision_ignored {
         printer.detail(
             "Precision",
-            "float32: the config asks for half precision, which the CPU does not compute in",
+            "float32: the config asks for half precision, which `--precision f16` computes in on a GPU",
         );
     }
     let one = report.files.len() == 1;

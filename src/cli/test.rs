@@ -12,6 +12,7 @@ pub fn run(args: Test, context: &Context) -> Outcome {
         models: args.model,
         save: args.save,
         record: args.record,
+        device: args.device,
         threads: args.threads,
     };
     let report = test(&options, &context.progress)

@@ -5,8 +5,13 @@
 //! number of threads and any number of windows at a time.
 
 pub mod cpu;
+mod device;
+mod frame;
+pub mod gpu;
 
 use std::sync::Arc;
+
+pub use device::{DeviceChoice, ignored_variables};
 
 use crate::image::{Pixels, Scaling, Windows};
 use crate::nn::Program;
@@ -16,6 +21,11 @@ use crate::progress::Progress;
 pub trait Executor: Send + Sync {
     /// What it is, for reports: `CPU, 8 threads, AVX-512`.
     fn name(&self) -> String;
+
+    /// The same without what does not change the bits of a result: `CPU, AVX-512`.
+    fn arithmetic(&self) -> String {
+        self.name()
+    }
 
     /// Makes a program ready: its weights are packed, or uploaded, once.
     ///

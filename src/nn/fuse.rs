@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chains::chains;
 use super::graph::{Graph, GraphBuilder, Node, ValueId};
-use super::op::{Conv, Op};
+use super::op::{Conv, Op, Shape};
 use super::places::places;
 use super::program::Program;
 
@@ -12,7 +12,7 @@ use super::program::Program;
 pub fn fuse(graph: Graph) -> Program {
     let mut graph = fold(&graph);
     let chains = chains(&mut graph);
-    let (places, size) = places(&graph, &chains);
+    let (places, size) = places(&graph, &chains, Shape::elements);
     Program {
         graph,
         chains,
@@ -21,15 +21,9 @@ pub fn fuse(graph: Graph) -> Program {
     }
 }
 
-/// How many times as many numbers may be made in folding as the graph holds: a network folds each of its convolutions once
-/// or twice, and a hostile one may follow a large one by thousands of sums.
-const TIMES: usize = 4;
-
-/// Multiplies what follows a convolution, or another [`Op::Affine`], into its constants.
+/// Multiplies every run of [`Op::Affine`] into the convolution before it, or into one, once, however long it is.
 fn fold(graph: &Graph) -> Graph {
-    let uses = graph.uses();
-    let held = graph.nodes().iter().map(|node| constants(&node.op));
-    let mut left = TIMES * held.sum::<usize>();
+    let taken_up = taken_up(graph);
     let (mut builder, input) = GraphBuilder::of(graph.node(graph.input_value()));
     let mut moved: Vec<ValueId> = Vec::with_capacity(graph.nodes().len());
     for (value, node) in graph.values() {
@@ -37,37 +31,56 @@ fn fold(graph: &Graph) -> Graph {
             moved.push(input);
             continue;
         }
-        let inputs: Vec<ValueId> = node.inputs.iter().map(|x| moved[x.index()]).collect();
-        let folded = match (&node.op, node.inputs.as_slice()) {
-            (Op::Affine { scale, shift }, [before])
-                if uses[before.index()] == 1 && *before != graph.output() =>
-            {
-                let before = builder.node(inputs[0]);
-                let rest = left.checked_sub(constants(&before.op));
-                let folded = rest.and_then(|_| folded(&before.op, scale, shift));
-                left = rest.unwrap_or(left);
-                folded.map(|op| (op, before.inputs.clone()))
-            }
-            _ => None,
+        let is_affine = matches!(node.op, Op::Affine { .. });
+        let (op, inputs) = match is_affine && !taken_up[value.index()] {
+            true => folded_run(graph, value, &taken_up),
+            // What is taken up is left out in the end.
+            false => (node.op.clone(), node.inputs.clone()),
         };
-        let (op, inputs) = folded.unwrap_or_else(|| (node.op.clone(), inputs));
+        let inputs = inputs.iter().map(|x| moved[x.index()]).collect();
         let shape = graph.shape(value);
         moved.push(builder.push_checked(Node { op, inputs, shape }));
     }
     builder.finish(moved[graph.output().index()])
 }
 
-/// How many numbers an op that may be folded holds.
-fn constants(op: &Op) -> usize {
-    match op {
-        Op::Conv(conv) => conv.weight.len() + conv.outputs,
-        Op::Affine { scale, shift } => scale.len() + shift.len(),
-        _ => 0,
+/// Which values only an affine reads, that may be multiplied into what they come from.
+fn taken_up(graph: &Graph) -> Vec<bool> {
+    let uses = graph.uses();
+    let mut taken_up = vec![false; graph.nodes().len()];
+    for (_, node) in graph.values() {
+        if let (Op::Affine { .. }, [before]) = (&node.op, node.inputs.as_slice()) {
+            taken_up[before.index()] = uses[before.index()] == 1 && *before != graph.output();
+        }
+    }
+    taken_up
+}
+
+/// One op for a run of affines that ends with `last`, with the convolution before it where there is one; and its inputs.
+fn folded_run(graph: &Graph, last: ValueId, taken_up: &[bool]) -> (Op, Vec<ValueId>) {
+    let mut run = vec![last];
+    let mut before = graph.node(last).inputs[0];
+    while taken_up[before.index()] && matches!(graph.node(before).op, Op::Affine { .. }) {
+        run.push(before);
+        before = graph.node(before).inputs[0];
+    }
+    let first = run.pop().unwrap_or(last);
+    let mut op = graph.node(first).op.clone();
+    for value in run.into_iter().rev() {
+        op = folded(&op, &graph.node(value).op).unwrap_or(op);
+    }
+    let node = graph.node(before);
+    match folded(&node.op, &op).filter(|_| taken_up[before.index()]) {
+        Some(whole) => (whole, node.inputs.clone()),
+        None => (op, vec![before]),
     }
 }
 
 /// The op that does what `op` and then an affine does.
-fn folded(op: &Op, scale: &[f32], shift: &[f32]) -> Option<Op> {
+fn folded(op: &Op, affine: &Op) -> Option<Op> {
+    let Op::Affine { scale, shift } = affine else {
+        return None;
+    };
     let times = |list: &[f32]| -> Arc<[f32]> {
         let each = list.iter().zip(scale.iter().cycle());
         // Rounded once: the product of two float32 is exact in float64.
@@ -75,7 +88,7 @@ fn folded(op: &Op, scale: &[f32], shift: &[f32]) -> Option<Op> {
             .collect()
     };
     let moved = |list: &[f32]| -> Arc<[f32]> {
-        let each = list.iter().zip(scale).zip(shift);
+        let each = list.iter().zip(scale.iter()).zip(shift.iter());
         each.map(|((v, scale), shift)| {
             (f64::from(*v) * f64::from(*scale) + f64::from(*shift)) as f32
         })
@@ -88,7 +101,7 @@ fn folded(op: &Op, scale: &[f32], shift: &[f32]) -> Option<Op> {
             bias: match &conv.bias {
                 Some(bias) => Some(moved(bias)),
                 None if shift.iter().all(|shift| *shift == 0.0) => None,
-                None => Some(shift.into()),
+                None => Some(shift.clone()),
             },
             ..conv.clone()
         })),

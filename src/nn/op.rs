@@ -256,6 +256,25 @@ impl Conv {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [[0, 0], [0, 0]]
     }
 
+    /// Where taps lie along one axis (0 rows, 1 columns): kernel positions, with the input position of each for the output
+    /// position `phase`. A transposed convolution of stride `s` has a set of taps for each of `s` phases, another has one
+    /// for all; input positions grow by one from tap to tap.
+    pub(crate) fn taps(&self, axis: usize, phase: usize) -> Vec<(usize, isize)> {
+        let before = self.padding[axis][0];
+        let kernel = 0..self.kernel[axis];
+        if !self.transposed {
+            return kernel.map(|k| (k, k as isize - before)).collect();
+        }
+        let stride = self.stride[axis] as isize;
+        let input = |k: usize| phase as isize + before - k as isize;
+        // Backwards, so that input positions grow.
+        kernel
+            .rev()
+            .filter(|k| input(*k).rem_euclid(stride) == 0)
+            .map(|k| (k, input(k).div_euclid(stride)))
+            .collect()
+    }
+
     /// Whether each channel is convolved on its own.
     pub fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.outputs

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::graph::{Graph, ValueId};
 use super::op::{Op, Shape};
+use super::places::places;
 
 /// A graph with the order in which it is run. Made by [`super::fuse()`].
 #[derive(Clone, Debug)]
@@ -65,6 +66,12 @@ impl Program {
     /// The shape that goes in.
     pub fn input(&self) -> Shape {
         self.graph.input()
+    }
+
+    /// Where values are kept, as in [`Program::places`], if those of a shape take so many units as `units` says; and how
+    /// many units all take together.
+    pub fn places_by(&self, units: impl Fn(Shape) -> usize) -> (Vec<Option<Range<usize>>>, usize) {
+        places(&self.graph, &self.chains, units)
     }
 
     /// The shape that comes out.

@@ -20,8 +20,8 @@ pub use selection::{Selection, SelectionError};
 
 use crate::config::{Model, Problem};
 use crate::digest::Digest;
-use crate::exec::cpu::Cpu;
-use crate::exec::{Executor, Session};
+use crate::exec::gpu::Precision;
+use crate::exec::{DeviceChoice, Executor, Session};
 use crate::facts::Facts;
 use crate::fit::{self, Fit, Role};
 use crate::nn::{Network, Shape};
@@ -41,7 +41,7 @@ pub struct Runner {
     pub device: String,
     /// The same without what does not change an answer: `CPU, AVX-512`.
     pub arithmetic: String,
-    /// Whether the config asks for half precision, which the CPU does not compute in.
+    /// Whether the config asks for half precision.
     pub half_precision: bool,
     /// What decides its answers: the weights, the metadata, the arguments.
     pub recipe: String,
@@ -61,26 +61,30 @@ pub enum Kind {
 }
 
 /// How a model is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Setup {
-    /// By default as many as this process may use.
+    /// What runs it.
+    pub device: DeviceChoice,
+    /// How numbers are kept between ops.
+    pub precision: Precision,
+    /// Of the CPU; by default as many as this process may use.
     pub threads: Option<NonZeroUsize>,
     /// Whether a restored image gets its input's range of numbers back.
     pub rescale: bool,
 }
 
 impl Setup {
-    fn cpu(self) -> Result<Cpu, TaskError> {
-        let threads = self.threads.map_or_else(Cpu::available, NonZeroUsize::get);
-        Ok(Cpu::new(threads)?)
+    fn open(&self) -> Result<Box<dyn Executor>, RunnerError> {
+        let opened = self.device.open(self.precision, self.threads);
+        opened.map_err(|error| RunnerError::Device(error.into()))
     }
 
     /// What runs models: `CPU, 8 threads, AVX-512`.
     ///
     /// # Errors
-    /// Fails if the threads cannot be had.
-    pub fn device(self) -> Result<String, RunnerError> {
-        Ok(self.cpu().map_err(RunnerError::Device)?.name())
+    /// Fails if there is no such device, or it cannot be opened.
+    pub fn device(&self) -> Result<String, RunnerError> {
+        Ok(self.open()?.name())
     }
 }
 
@@ -112,12 +116,12 @@ impl Runner {
         let digest = blob
             .digest(path, progress)
             .map_err(|error| unreadable(error.into()))?;
-        let cpu = setup.cpu().map_err(RunnerError::Device)?;
+        let executor = setup.open()?;
         let maker = Maker {
             model,
             network: fit.network.as_ref(),
             rescale: setup.rescale,
-            cpu: &cpu,
+            executor: &*executor,
         };
         let made = maker.kind(task, weights);
         let (kind, half_precision) = made.map_err(|error| RunnerError::Task {
@@ -128,8 +132,8 @@ impl Runner {
         Ok(Self {
             task,
             network: fit.architecture.unwrap_or_else(|| model.kind.to_string()),
-            device: cpu.name(),
-            arithmetic: cpu.arithmetic(),
+            device: executor.name(),
+            arithmetic: executor.arithmetic(),
             half_precision,
             recipe: format!(
                 "{digest} {metadata:?} {:?} {:?}",
@@ -179,7 +183,7 @@ struct Maker<'a> {
     model: &'a Model,
     network: Option<&'a Network>,
     rescale: bool,
-    cpu: &'a Cpu,
+    executor: &'a dyn Executor,
 }
 
 impl Maker<'_> {
@@ -225,7 +229,7 @@ impl Maker<'_> {
     ) -> Result<(Box<dyn Session>, Shape), TaskError> {
         let program = Arc::new(network::load(weights, self.network, side)?);
         let input = program.input();
-        Ok((self.cpu.load(program)?, input))
+        Ok((self.executor.load(program)?, input))
     }
 }
 

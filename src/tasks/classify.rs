@@ -141,7 +141,11 @@ impl Object {
     /// From what the network gives for each class.
     fn of(label: u32, numbers: &[f32]) -> Result<Self, ClassifyError> {
         let probabilities = softmax(numbers);
-        if let Some(class) = probabilities.iter().position(|p| !p.is_finite()) {
+        // Minus infinity is a class that is out of the question, if not all are.
+        let is_at_fault = |number: &f32| number.is_nan() || *number == f32::INFINITY;
+        let at_fault = numbers.iter().position(is_at_fault);
+        let undefined = || probabilities.iter().position(|p| !p.is_finite());
+        if let Some(class) = at_fault.or_else(undefined) {
             return Err(ClassifyError::Probability {
                 label,
                 class,

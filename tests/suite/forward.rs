@@ -44,7 +44,7 @@ pub fn network(case: &Value) -> Network {
 }
 
 /// The tensors of the case of that number, without the prefix that tells cases apart.
-fn of_case(tensors: &[Tensor], number: usize) -> Vec<Tensor> {
+pub fn of_case(tensors: &[Tensor], number: usize) -> Vec<Tensor> {
     let prefix = format!("{number}.");
     let inside = tensors.iter().filter_map(|tensor| {
         let name = tensor.name.strip_prefix(&prefix)?.to_owned();
@@ -56,7 +56,7 @@ fn of_case(tensors: &[Tensor], number: usize) -> Vec<Tensor> {
     inside.collect()
 }
 
-fn taken(tensors: &mut Vec<Tensor>, name: &str) -> Vec<f64> {
+pub fn taken(tensors: &mut Vec<Tensor>, name: &str) -> Vec<f64> {
     let at = tensors.iter().position(|tensor| tensor.name == name);
     numbers(&tensors.remove(at.unwrap()))
 }
@@ -125,7 +125,7 @@ fn networks_compute_what_pytorch_computes() {
     }
 }
 
-fn array(name: &str) -> Vec<f64> {
+pub fn array(name: &str) -> Vec<f64> {
     numbers::array(Path::new(&format!("{FOLDER}/{name}.npy")))
 }
 

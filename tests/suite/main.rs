@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod cpu;
 mod forward;
+mod gpu;
 mod hitmictools;
 mod hostile;
 mod images;

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 use crate::session::{Run, Session};
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["init"],
     &["lock"],
@@ -19,6 +19,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["show"],
     &["diff"],
     &["unpack"],
+    &["devices"],
     &["cache"],
     &["cache", "dir"],
     &["cache", "prune"],

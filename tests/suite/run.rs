@@ -246,7 +246,7 @@ fn what_makes_no_sense_is_said_before_any_work() {
     refuses(
         &["a.zip", "bf_focus", "-i", bf, "-o", out, "--device", "cuda"],
         2,
-        "only the CPU runs models yet",
+        "expected a device named `cuda`",
     );
 }
 

@@ -47,23 +47,6 @@ enum Kernel {
     Depthwise(Aligned, Aligned),
 }
 
-/// Where taps lie along one axis for one phase: kernel positions, with the input position of each.
-fn taps(conv: &Conv, axis: usize, phase: usize) -> Vec<(usize, isize)> {
-    let before = conv.padding[axis][0];
-    let kernel = 0..conv.kernel[axis];
-    if !conv.transposed {
-        return kernel.map(|k| (k, k as isize - before)).collect();
-    }
-    let stride = conv.stride[axis] as isize;
-    let input = |k: usize| phase as isize + before - k as isize;
-    // Backwards, so that input positions grow.
-    kernel
-        .rev()
-        .filter(|k| input(*k).rem_euclid(stride) == 0)
-        .map(|k| (k, input(k).div_euclid(stride)))
-        .collect()
-}
-
 impl Convolution {
     /// Packs the weights of a convolution with these shapes.
     pub(super) fn pack(
@@ -80,8 +63,8 @@ impl Convolution {
         // Phases beyond the output have no pixels.
         for row in 0..every[0].min(output.height) {
             for column in 0..every[1].min(output.width) {
-                let rows = taps(conv, 0, row);
-                let columns = taps(conv, 1, column);
+                let rows = conv.taps(0, row);
+                let columns = conv.taps(1, column);
                 let phase = [row, column];
                 if conv.is_depthwise() && input.channels == conv.groups {
                     parts.push(Part::depthwise(conv, phase, &rows, &columns)?);

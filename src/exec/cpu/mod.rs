@@ -83,11 +83,6 @@ impl Cpu {
             .map_or(system, |count: usize| count.min(system))
     }
 
-    /// What decides the bits of its answers: `CPU, AVX-512`. The number of threads does not.
-    pub fn arithmetic(&self) -> String {
-        format!("CPU, {}", self.instructions)
-    }
-
     /// How many images of a program are run together.
     fn at_once(&self, program: &Program) -> usize {
         let bytes = program.size.saturating_mul(size_of::<f32>()).max(1);
@@ -102,6 +97,10 @@ impl Executor for Cpu {
         let threads = self.pool.current_num_threads();
         let plural = if threads == 1 { "" } else { "s" };
         format!("CPU, {threads} thread{plural}, {}", self.instructions)
+    }
+
+    fn arithmetic(&self) -> String {
+        format!("CPU, {}", self.instructions)
     }
 
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, ExecError> {

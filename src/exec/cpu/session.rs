@@ -14,6 +14,7 @@ use super::chain::{Band, Image, Scratch};
 use super::frame::{self, Blend};
 use super::prepare::{Prepared, place, prepare};
 use super::{failure, reduce};
+use crate::exec::frame::{check, sources};
 use crate::exec::{ExecError, Frame, Session};
 use crate::nn::{Program, Shape};
 use crate::progress::{Progress, Silent};
@@ -222,10 +223,10 @@ impl Session for CpuSession {
 
     fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
         let output = self.program.output();
-        frame::check(&frame, self.program.input(), output)?;
+        check(&frame, self.program.input(), output)?;
         let windows = &frame.windows;
         let pool = self.pool.clone();
-        let sources = frame::sources(windows);
+        let sources = sources(windows);
         let numbers = pool.install(|| frame::scaled(&frame))?;
         let mut blend = Blend::new(windows, output.channels)?;
         for first in (0..windows.count()).step_by(self.at_once) {

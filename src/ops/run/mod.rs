@@ -20,6 +20,8 @@ use record::{Recipe, Record};
 
 use crate::atomic::folder_of;
 use crate::digest::Digest;
+use crate::exec::DeviceChoice;
+use crate::exec::gpu::Precision;
 use crate::progress::{Phase, Progress};
 use crate::runner::{Kind, Runner, RunnerError, Setup, TaskError};
 use crate::subject::{Subject, SubjectError};
@@ -39,7 +41,10 @@ pub struct Options {
     /// Whether a restored image gets its input's range of numbers back.
     pub rescale: bool,
     pub form: Asked,
-    /// By default as many as this process may use.
+    pub device: DeviceChoice,
+    /// How numbers are kept between ops.
+    pub precision: Precision,
+    /// Of the CPU; by default as many as this process may use.
     pub threads: Option<NonZeroUsize>,
     /// Whether outputs that are finished are passed over.
     pub resume: bool,
@@ -151,6 +156,8 @@ const TABLES: &[&str] = &["csv"];
 pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let subject = Subject::open(&options.target)?;
     let setup = Setup {
+        device: options.device.clone(),
+        precision: options.precision,
         threads: options.threads,
         rescale: options.rescale,
     };
@@ -175,7 +182,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         model: options.model.clone(),
         network: runner.network.clone(),
         device: runner.device.clone(),
-        half_precision_ignored: runner.half_precision,
+        half_precision_ignored: runner.half_precision && options.precision == Precision::Single,
         files: Vec::new(),
     };
     let waiting = jobs.iter().filter(|(_, waits)| *waits);

@@ -15,6 +15,8 @@ pub use compare::{Comparison, Largest, Tolerance};
 
 use crate::config::Model;
 use crate::digest::Digest;
+use crate::exec::DeviceChoice;
+use crate::exec::gpu::Precision;
 use crate::progress::Progress;
 use crate::runner::{Kind, Runner, RunnerError, Setup, TaskError};
 use crate::subject::{Subject, SubjectError, Vector};
@@ -30,12 +32,16 @@ pub struct Options {
     pub save: Option<PathBuf>,
     /// Whether what models give becomes what is expected of them.
     pub record: bool,
+    pub device: DeviceChoice,
+    /// Of the CPU; by default as many as this process may use.
     pub threads: Option<NonZeroUsize>,
 }
 
 impl Options {
     fn setup(&self) -> Setup {
         Setup {
+            device: self.device.clone(),
+            precision: Precision::Single,
             threads: self.threads,
             rescale: true,
         }

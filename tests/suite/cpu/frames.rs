@@ -13,10 +13,10 @@ use model_bundle::progress::{Progress, Silent};
 use super::{Random, network, single};
 use crate::plain;
 
-const SIDE: usize = 12;
+pub const SIDE: usize = 12;
 
 /// A 3x3 convolution, and its mean taken off: it sees its window.
-fn convolution(random: &mut Random, inputs: usize, outputs: usize) -> Graph {
+pub fn convolution(random: &mut Random, inputs: usize, outputs: usize) -> Graph {
     let mut conv = random.conv(inputs, outputs, [3, 3], 1);
     conv.padding = [[1, 1], [1, 1]];
     network(Shape::new(inputs, SIDE, SIDE), |builder, value| {
@@ -28,7 +28,7 @@ fn convolution(random: &mut Random, inputs: usize, outputs: usize) -> Graph {
     })
 }
 
-fn frame(random: &mut Random, channels: usize, size: [usize; 2], finish: Finish) -> Frame {
+pub fn frame(random: &mut Random, channels: usize, size: [usize; 2], finish: Finish) -> Frame {
     let count = channels * size[0] * size[1];
     let pixels = (0..count).map(|_| random.within(0, 60000) as u16).collect();
     let scaling = (0..channels).map(|channel| Scaling {
@@ -49,7 +49,7 @@ fn frame(random: &mut Random, channels: usize, size: [usize; 2], finish: Finish)
 }
 
 /// The same in f64, pixel by pixel.
-fn expected(graph: &Graph, frame: &Frame) -> Vec<f64> {
+pub fn expected(graph: &Graph, frame: &Frame) -> Vec<f64> {
     let windows = &frame.windows;
     let [height, width] = windows.frame;
     let numbers = frame.pixels.to_f32();

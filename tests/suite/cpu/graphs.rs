@@ -7,7 +7,7 @@ use model_bundle::nn::{Binary, Function, Graph, GraphBuilder, Op, Shape, ValueId
 use super::{Random, check, cpus};
 
 /// A network of so many random ops.
-fn random_graph(random: &mut Random, steps: usize) -> Graph {
+pub fn random_graph(random: &mut Random, steps: usize) -> Graph {
     let input = random.shape(6, 14);
     let (mut builder, value) = GraphBuilder::new(input).unwrap();
     let mut values = vec![value];

@@ -1,9 +1,9 @@
 //! The CPU executor against plain f64 loops (`plain.rs`): every op, random networks, whole frames; and that bits depend on
 //! nothing but the network and its input.
 
-mod frames;
-mod graphs;
-mod ops;
+pub mod frames;
+pub mod graphs;
+pub mod ops;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -160,7 +160,7 @@ pub fn check(cpus: &[Cpu], graph: &Graph, random: &mut Random, tolerance: f64, w
 }
 
 /// What a network is made of, for messages.
-fn outline(graph: &Graph) -> String {
+pub fn outline(graph: &Graph) -> String {
     let line = |(value, node): (ValueId, &model_bundle::nn::Node)| {
         let inputs: Vec<usize> = node.inputs.iter().map(|input| input.index()).collect();
         format!(

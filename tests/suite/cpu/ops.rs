@@ -111,7 +111,7 @@ fn convolutions_whose_kernel_is_the_image() {
     }
 }
 
-fn functions() -> Vec<Function> {
+pub fn functions() -> Vec<Function> {
     let slopes = vec![0.25, -0.5, 0.1].into();
     vec![
         Function::Relu,

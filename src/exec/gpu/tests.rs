@@ -1,0 +1,285 @@
+use std::collections::HashSet;
+
+use insta::assert_snapshot;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use serde_json::json;
+
+use super::lower::lower;
+use super::record::{Dispatch, Recording};
+use super::shader::{Constant, Kernel, Precision, Shader};
+use crate::nn::{
+    Binary, Conv, Function, Graph, GraphBuilder, Kind, Network, Op, Shape, StateDict, ValueId, fuse,
+};
+use crate::weights::tensor::{DType, Tensor, contiguous_strides};
+
+/// The memory of a workgroup that every device has.
+const LEAST: usize = 16352;
+
+/// A network whose weights are all zero.
+fn network(kind: Kind, args: serde_json::Value, size: [usize; 2]) -> Graph {
+    let network = Network::from_model_args(kind, args.as_object().unwrap()).unwrap();
+    let tensor = |expected: crate::nn::Expected| Tensor {
+        storage: vec![0; 4 * expected.elements() as usize].into(),
+        strides: contiguous_strides(&expected.shape),
+        name: expected.name,
+        dtype: DType::F32,
+        shape: expected.shape,
+        offset: 0,
+        big_endian: false,
+    };
+    let tensors: Vec<Tensor> = network.tensors().into_iter().map(tensor).collect();
+    network.graph(&StateDict::new(&tensors), size).unwrap()
+}
+
+fn nafnet(width: usize) -> Recording {
+    let args = json!({"img_channel": 1, "width": width, "middle_blk_num": 1,
+        "enc_blk_nums": [1], "dec_blk_nums": [1]});
+    lower(&fuse(network(Kind::NafNet, args, [32, 32])), LEAST).unwrap()
+}
+
+fn unet() -> Recording {
+    let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1, "channels": [8, 16],
+        "strides": [2], "num_res_units": 1});
+    lower(&fuse(network(Kind::MonaiUnet, args, [32, 32])), LEAST).unwrap()
+}
+
+#[test]
+fn the_blocks_of_nafnet_are_three_dispatches() {
+    assert_snapshot!(nafnet(8), @r"
+    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [2 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [6 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 VECTORS=4 [16 x 1]
+    2x2 convolution: conv SLOTS=32 ROWS=2 PAIRED [1 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [2 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=4 VECTORS=8 [4 x 1]
+    1x1 convolution, sum, pixel shuffle: conv SLOTS=16 ROWS=4 PAIRED >v + image(at, op) [2 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [6 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 VECTORS=4 [16 x 1]
+    3x3 convolution, sum: conv SLOTS=64 ROWS=1 >v + image(at, op) [2 x 1]
+    ");
+}
+
+#[test]
+fn the_units_of_a_unet_are_fused() {
+    assert_snapshot!(unet(), @r"
+    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [1 x 1]
+    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED REDUCED [1 x 1]
+    moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
+    norm, PReLU, sum: pointwise <normalise(v, at, op) <leaky_relu(v, op) <v + image(at, op) [8 x 1]
+    1x1 convolution: conv SLOTS=32 ROWS=2 PAIRED [1 x 1]
+    3x3 convolution: conv SLOTS=32 ROWS=2 PAIRED REDUCED [1 x 1]
+    moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
+    norm, PReLU, sum: pointwise <normalise(v, at, op) <leaky_relu(v, op) <v + image(at, op) [16 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
+    moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
+    norm, PReLU: pointwise <normalise_groups(v, at, op) <leaky_relu(v, op) [16 x 1]
+    3x3 convolution, sum: conv SLOTS=64 ROWS=1 >v + image(at, op) [2 x 1]
+    ");
+}
+
+fn conv(inputs: usize, outputs: usize, kernel: usize) -> Conv {
+    let half = (kernel / 2) as isize;
+    Conv {
+        outputs,
+        kernel: [kernel, kernel],
+        stride: [1, 1],
+        padding: [[half, half], [half, half]],
+        groups: 1,
+        transposed: false,
+        weight: vec![0.5; kernel * kernel * inputs * outputs].into(),
+        bias: None,
+    }
+}
+
+/// Every op once, alone and before and after convolutions.
+fn others() -> Vec<Recording> {
+    let shape = Shape::new(8, 6, 6);
+    let list = |value: f32| vec![value; 8].into();
+    let slopes = list(0.5);
+    let functions = [
+        Function::Relu,
+        Function::LeakyRelu { slope: 0.1 },
+        Function::Prelu { slopes },
+        Function::Elu { alpha: 1.0 },
+        Function::Gelu,
+        Function::GeluTanh,
+        Function::Swish { alpha: 1.0 },
+        Function::Mish,
+        Function::Tanh,
+        Function::Sigmoid,
+        Function::Softplus,
+        Function::Erf,
+        Function::Exp,
+        Function::Sqrt,
+        Function::Square,
+        Function::Reciprocal,
+    ];
+    let mut depthwise = conv(1, 8, 3);
+    depthwise.groups = 8;
+    let binary = [
+        Binary::Add,
+        Binary::Subtract,
+        Binary::Multiply,
+        Binary::Divide,
+    ];
+    let mut ops: Vec<Op> = functions.into_iter().map(Op::Apply).collect();
+    ops.extend([
+        Op::LayerNorm {
+            weight: list(1.0),
+            bias: list(0.0),
+            eps: 1e-6,
+        },
+        Op::Affine {
+            scale: list(1.0),
+            shift: list(0.0),
+        },
+        Op::Gate,
+        Op::Mean,
+        Op::ChannelMean,
+        Op::Softmax,
+        Op::PixelShuffle { factor: 2 },
+        Op::Conv(depthwise.clone()),
+        Op::Conv(conv(8, 8, 3)),
+        Op::Conv(conv(8, 4, 1)),
+    ]);
+    let mut made = Vec::new();
+    for op in ops {
+        let (mut b, input) = GraphBuilder::new(shape).unwrap();
+        let v = b.push(Op::Conv(conv(8, 8, 3)), &[input]).unwrap();
+        let v = b.push(op, &[v]).unwrap();
+        let channels = b.shape(v).channels;
+        let v = b.push(Op::Conv(conv(channels, 4, 1)), &[v]).unwrap();
+        made.push(b.finish(v));
+    }
+    for binary in binary {
+        for other in [Op::Apply(Function::Square), Op::Mean, Op::ChannelMean] {
+            let (mut b, input) = GraphBuilder::new(shape).unwrap();
+            let other = b.push(other, &[input]).unwrap();
+            let v = b.push(Op::Binary(binary), &[input, other]).unwrap();
+            made.push(b.finish(v));
+        }
+    }
+    for groups in [2, 8] {
+        let (mut b, input) = GraphBuilder::new(shape).unwrap();
+        let moments = b.push(Op::Moments { groups, eps: 1e-5 }, &[input]).unwrap();
+        let norm = Op::Normalise {
+            weight: None,
+            bias: None,
+        };
+        let v = b.push(norm, &[input, moments]).unwrap();
+        let v: ValueId = b.push(Op::Conv(depthwise.clone()), &[v]).unwrap();
+        made.push(b.finish(v));
+    }
+    let recordings = made
+        .into_iter()
+        .map(|graph| lower(&fuse(graph), LEAST).unwrap());
+    recordings.collect()
+}
+
+/// All dispatches of the networks above, and those around a network.
+fn dispatches() -> Vec<Dispatch> {
+    let mut recordings = vec![nafnet(8), nafnet(6), unet()];
+    recordings.extend(others());
+    let all = recordings.into_iter().flat_map(|r| r.dispatches);
+    all.chain(super::frame::examples()).collect()
+}
+
+fn parsed(shader: &Shader, precision: Precision) -> naga::Module {
+    let text = shader.text(precision);
+    naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|error| panic!("{shader}:\n{}", error.emit_to_string(&text)))
+}
+
+/// Every shader is valid, and can be translated to what drivers take.
+#[test]
+fn shaders_are_valid_and_can_be_translated() {
+    let shaders: HashSet<Shader> = dispatches().into_iter().map(|d| d.shader).collect();
+    let kernels: HashSet<Kernel> = shaders.iter().map(|shader| shader.kernel).collect();
+    assert_eq!(kernels.len(), Kernel::ALL.len());
+    for (shader, precision) in shaders
+        .iter()
+        .flat_map(|shader| [(shader, Precision::Single), (shader, Precision::Half)])
+    {
+        let module = parsed(shader, precision);
+        let capabilities = match precision {
+            Precision::Single => Capabilities::empty(),
+            Precision::Half => Capabilities::SHADER_FLOAT16,
+        };
+        let info = Validator::new(ValidationFlags::all(), capabilities)
+            .validate(&module)
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{shader}: {}",
+                    error.emit_to_string(&shader.text(precision))
+                )
+            });
+        let options = naga::back::spv::Options::default();
+        naga::back::spv::write_vec(&module, &info, &options, None).unwrap();
+        let options = naga::back::msl::Options {
+            lang_version: (2, 4),
+            fake_missing_bindings: true,
+            ..Default::default()
+        };
+        let pipeline = naga::back::msl::PipelineOptions::default();
+        naga::back::msl::write_string(&module, &info, &options, &pipeline).unwrap();
+        let options = naga::back::hlsl::Options {
+            shader_model: naga::back::hlsl::ShaderModel::V6_2,
+            ..Default::default()
+        };
+        let pipeline = naga::back::hlsl::PipelineOptions::default();
+        let mut text = String::new();
+        let mut writer = naga::back::hlsl::Writer::new(&mut text, &options, &pipeline);
+        writer.write(&module, &info, None).unwrap();
+        assert!(text.contains("main"));
+    }
+}
+
+/// Dispatches give a kernel the numbers that its `Kernel` has, by name and in order.
+#[test]
+fn dispatches_give_kernels_what_they_ask_for() {
+    let mut seen = HashSet::new();
+    for dispatch in dispatches() {
+        assert!(dispatch.words().len() * 4 <= super::device::SLOT);
+        let steps = dispatch.shader.before.len() + dispatch.shader.after.len();
+        assert_eq!(dispatch.steps.len(), steps);
+        if !seen.insert(dispatch.shader.kernel) {
+            continue;
+        }
+        let module = parsed(&dispatch.shader, Precision::Single);
+        let named = |ty: &naga::Type| ty.name.as_deref() == Some("Kernel");
+        let (_, kernel) = module.types.iter().find(|(_, ty)| named(ty)).unwrap();
+        let naga::TypeInner::Struct { members, .. } = &kernel.inner else {
+            panic!("{}", dispatch.shader);
+        };
+        let asked: Vec<&str> = members.iter().filter_map(|m| m.name.as_deref()).collect();
+        let given: Vec<&str> = dispatch.numbers.iter().map(|(name, _)| *name).collect();
+        assert_eq!(given, asked, "{}", dispatch.shader);
+    }
+}
+
+/// The fused halves fit the memory that every device has.
+#[test]
+fn tiles_fit_the_memory_of_a_workgroup() {
+    for width in [4, 8, 16, 32, 64, 128] {
+        for dispatch in nafnet(width).dispatches {
+            let count = |name: &str| {
+                let constants = dispatch.shader.constants.iter();
+                let found = constants.clone().find(|(constant, _)| *constant == name);
+                match found {
+                    Some((_, Constant::Count(count))) => *count as usize,
+                    _ => 0,
+                }
+            };
+            if dispatch.shader.kernel == Kernel::Mix {
+                let pixels = 4 * count("SLOTS");
+                assert!(pixels * (16 * count("VECTORS") + 8) <= LEAST);
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! `bundle devices`: what can run networks here, tried out.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::exec::cpu::Cpu;
+use crate::exec::gpu::{Adapter, AdapterKind, Facts, Gpu, Precision, adapters};
+use crate::exec::{DeviceChoice, ExecError, Executor, ignored_variables};
+use crate::nn::{Conv, Function, GraphBuilder, GraphError, Op, Program, Shape, fuse};
+
+/// How far a device's numbers may be from the CPU's, in parts of the largest.
+const TOLERANCE: f64 = 2e-5;
+
+/// The network that devices are tried with: so many channels, a side of so many pixels, so many convolutions.
+const CHANNELS: usize = 32;
+const SIDE: usize = 128;
+const CONVOLUTIONS: usize = 4;
+
+/// A device is timed so often, after a first time that makes it ready; the shortest counts.
+const REPEATS: usize = 3;
+
+/// What there is, and which is taken.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The CPU first, then the adapters, the preferred first.
+    pub devices: Vec<Device>,
+    /// Variables that choose GPUs for other programs, are set, and are ignored here.
+    pub ignored: Vec<&'static str>,
+    /// What seems to be missing, if a GPU is there that no driver has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+/// One device.
+#[derive(Debug, Serialize)]
+pub struct Device {
+    pub name: String,
+    pub kind: &'static str,
+    /// Whether `--device auto` takes it.
+    pub auto: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<Details>,
+    #[serde(flatten)]
+    pub trial: Trial,
+}
+
+/// What an adapter's driver says of it.
+#[derive(Debug, Serialize)]
+pub struct Details {
+    pub backend: &'static str,
+    pub driver: String,
+    pub pci: Option<String>,
+    /// The most memory that a kernel can see at once, in bytes.
+    pub binding: u64,
+    /// The memory of a workgroup, in bytes.
+    pub workgroup: u64,
+    pub float16: bool,
+    pub subgroups: Option<[u32; 2]>,
+}
+
+/// How a device did.
+#[derive(Debug, Serialize)]
+#[serde(tag = "trial", rename_all = "snake_case")]
+pub enum Trial {
+    /// Its numbers are the CPU's, to this part of the largest; it does so many billion multiplications and additions a
+    /// second.
+    Good { apart: f64, gflops: f64 },
+    /// Its numbers are too far from the CPU's.
+    Wrong { apart: f64 },
+    /// It cannot be used.
+    Failed { message: String },
+}
+
+impl Report {
+    /// Whether every device computes what the CPU does.
+    pub fn is_good(&self) -> bool {
+        let good = |device: &Device| matches!(device.trial, Trial::Good { .. });
+        self.devices.iter().all(good)
+    }
+}
+
+/// Why nothing was tried.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    #[error("the CPU cannot be used: {0}")]
+    Cpu(#[from] ExecError),
+    #[error(transparent)]
+    Network(#[from] GraphError),
+}
+
+/// Tries every device.
+///
+/// # Errors
+/// Fails if the CPU, with which all are compared, cannot be used.
+pub fn devices() -> Result<Report, Error> {
+    let program = Arc::new(program()?);
+    let input = program.input().elements();
+    let image: Vec<f32> = (0..input).map(|index| scattered(index) - 0.5).collect();
+    let cpu = Cpu::new(Cpu::available())?;
+    let (wanted, gflops) = timed(&cpu, &program, &image)?;
+    let adapters = adapters();
+    let facts: Vec<&Facts> = adapters.iter().map(|adapter| &adapter.facts).collect();
+    let auto = DeviceChoice::Auto.pick(&facts)?;
+    let mut devices = vec![Device {
+        name: cpu.name(),
+        kind: "CPU",
+        auto: auto.is_none(),
+        adapter: None,
+        trial: Trial::Good { apart: 0.0, gflops },
+    }];
+    for (index, adapter) in adapters.iter().enumerate() {
+        devices.push(Device {
+            name: adapter.facts.name.clone(),
+            kind: kind(adapter.facts.kind),
+            auto: auto == Some(index),
+            adapter: Some(details(&adapter.facts)),
+            trial: trial(adapter, &program, &image, &wanted),
+        });
+    }
+    Ok(Report {
+        devices,
+        ignored: ignored_variables(),
+        missing: missing(&facts),
+    })
+}
+
+fn kind(kind: AdapterKind) -> &'static str {
+    match kind {
+        AdapterKind::Discrete => "graphics card",
+        AdapterKind::Integrated => "part of a processor",
+        AdapterKind::Virtual => "virtual",
+        AdapterKind::Other => "other",
+        AdapterKind::Software => "program on the CPU",
+    }
+}
+
+fn details(facts: &Facts) -> Details {
+    Details {
+        backend: facts.backend,
+        driver: facts.driver.clone(),
+        pci: facts.pci.clone(),
+        binding: facts.binding,
+        workgroup: facts.workgroup,
+        float16: facts.half,
+        subgroups: facts.subgroups,
+    }
+}
+
+fn trial(adapter: &Adapter, program: &Arc<Program>, image: &[f32], wanted: &[f32]) -> Trial {
+    let opened = Gpu::new(adapter, Precision::Single);
+    match opened.and_then(|gpu| timed(&gpu, program, image)) {
+        Ok((found, gflops)) => match apart(&found, wanted) {
+            apart if apart <= TOLERANCE => Trial::Good { apart, gflops },
+            apart => Trial::Wrong { apart },
+        },
+        Err(error) => Trial::Failed {
+            message: error.to_string(),
+        },
+    }
+}
+
+/// Convolutions of 3x3 with their bias and SiLU, after each other, with weights that are the same everywhere.
+fn program() -> Result<Program, GraphError> {
+    let (mut builder, mut value) = GraphBuilder::new(Shape::new(CHANNELS, SIDE, SIDE))?;
+    let count = 9 * CHANNELS * CHANNELS;
+    // Results are about as large as what they are made of.
+    let size = (6.0 / (9 * CHANNELS) as f32).sqrt();
+    for layer in 0..CONVOLUTIONS {
+        let numbers = (0..count).map(|index| (scattered(layer * count + index) - 0.5) * 2.0 * size);
+        let conv = Conv {
+            outputs: CHANNELS,
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [[1, 1], [1, 1]],
+            groups: 1,
+            transposed: false,
+            weight: numbers.collect(),
+            bias: None,
+        };
+        value = builder.push(Op::Conv(conv), &[value])?;
+        let silu = Function::Swish { alpha: 1.0 };
+        value = builder.push(Op::Apply(silu), &[value])?;
+    }
+    Ok(fuse(builder.finish(value)))
+}
+
+/// A number from 0 to 1 for each index, without a pattern.
+fn scattered(index: usize) -> f32 {
+    let mixed = (index as u32).wrapping_mul(0x9e37_79b9).rotate_left(15);
+    (mixed.wrapping_mul(0x85eb_ca6b) >> 8) as f32 / (1 << 24) as f32
+}
+
+/// The network's result, and how many billion multiplications and additions a second went into it.
+fn timed(
+    executor: &dyn Executor,
+    program: &Arc<Program>,
+    image: &[f32],
+) -> Result<(Vec<f32>, f64), ExecError> {
+    let mut session = executor.load(program.clone())?;
+    let result = session.run(image, 1)?;
+    let mut shortest = f64::INFINITY;
+    for _ in 0..REPEATS {
+        let begun = Instant::now();
+        session.run(image, 1)?;
+        shortest = shortest.min(begun.elapsed().as_secs_f64());
+    }
+    let flops = 2 * CONVOLUTIONS * SIDE * SIDE * 9 * CHANNELS * CHANNELS;
+    Ok((result, flops as f64 / shortest / 1e9))
+}
+
+/// The largest difference, in parts of the largest number that is wanted; infinite if anything is no number.
+fn apart(found: &[f32], wanted: &[f32]) -> f64 {
+    let most = wanted.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
+    let pairs = found.iter().zip(wanted);
+    let differences = pairs.map(|(a, b)| f64::from((a - b).abs()) / f64::from(most));
+    differences.fold(0.0, |most, v| match v <= most {
+        true => most,
+        false if v.is_nan() => f64::INFINITY,
+        false => v,
+    })
+}
+
+/// Why no GPU was found where the kernel of the system has one. Only Linux says so in files.
+fn missing(found: &[&Facts]) -> Option<String> {
+    let is_gpu = |facts: &&Facts| facts.kind != AdapterKind::Software;
+    let there = ["/dev/nvidiactl", "/dev/dri", "/dev/dxg"]
+        .into_iter()
+        .find(|path| Path::new(path).exists())?;
+    if !cfg!(target_os = "linux") || found.iter().any(is_gpu) {
+        return None;
+    }
+    let loaders = [
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+    ];
+    let has_loader = loaders
+        .iter()
+        .any(|folder| Path::new(folder).join("libvulkan.so.1").exists());
+    let has_drivers = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"]
+        .iter()
+        .any(|folder| std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()));
+    let what = match (has_loader, has_drivers) {
+        (false, _) => "the Vulkan loader, libvulkan.so.1, was not found (Debian: libvulkan1)",
+        (true, false) => {
+            "no Vulkan driver is installed (no file in /usr/share/vulkan/icd.d or /etc/vulkan/icd.d)"
+        }
+        (true, true) => "none of the installed Vulkan drivers has taken it",
+    };
+    Some(format!("{there} is there, and no GPU was found: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_parts_of_the_largest() {
+        assert_eq!(apart(&[1.0, -4.5], &[1.0, -4.0]), 0.125);
+        assert_eq!(apart(&[1.0], &[1.0]), 0.0);
+        assert_eq!(apart(&[f32::NAN, 1.0], &[1.0, 1.0]), f64::INFINITY);
+    }
+
+    #[test]
+    fn numbers_are_scattered_evenly() {
+        let numbers: Vec<f32> = (0..1000).map(scattered).collect();
+        assert!(numbers.iter().all(|v| (0.0..1.0).contains(v)));
+        let mean = numbers.iter().sum::<f32>() / 1000.0;
+        assert!((mean - 0.5).abs() < 0.05, "{mean}");
+    }
+}
