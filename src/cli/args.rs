@@ -385,7 +385,8 @@ pub struct Unpack {
 Examples:
   bundle run rods.zip bf_focus -i bf.tif -o restored.tif --preview restored.png
   bundle run rods.zip segmentation -i bf.tif -o labels.tif --output-type labels
-  bundle run rods.zip cell_classifier -i bf.tif --labels labels.tif -o cells.csv
+  bundle run rods.zip bf_focus -i bf.tif -o clear.tif --no-rescale
+  bundle run rods.zip cell_classifier -i clear.tif --labels labels.tif -o cells.csv
   bundle run rods.zip pi_classification -i features.csv -o predictions.csv
   bundle run rods.zip bf_focus -i 'exp042/*.tif' -o restored/ --resume
 Frames and channels are counted from 0, as in Python and HiTMicTools.")]
@@ -417,7 +418,7 @@ pub struct Run {
     /// Keep the range of numbers that the network gives, which pipelines do for brightfield
     #[arg(long)]
     pub no_rescale: bool,
-    /// Make a mask of what is at least as probable [default: 0.5 for labels]
+    /// Make a mask of what is more probable than this [default: 0.5 for labels]
     #[arg(long, value_name = "P", value_parser = parse_share)]
     pub threshold: Option<f32>,
     /// The kind of numbers in the result [default: float32, or uint8 with --threshold]
@@ -470,7 +471,7 @@ pub struct Test {
     /// Keep what the models gave in this folder; what failed is kept in any case
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
-    /// Write what the models give as what is expected of them; for a config only
+    /// Write what the models give as what is expected of them, never over another program's result; for a config only
     #[arg(long, conflicts_with = "save")]
     pub record: bool,
     /// Where to run: auto (a GPU if there is one), cpu, gpu, gpu:1, a PCI id or part of a GPU's name

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// What helps where a format, or a part of one, is not read.
 pub(super) const EXPORT: &str = "open it in Fiji and export it (File > Save As > Tiff), or convert it with Bio-Formats \
-     (`bfconvert IN OUT.ome.tif`), or write it with Python (`tifffile.imwrite(path, array)`)";
+     (`bfconvert IN OUT.ome.tif`), or write it with Python (`tifffile.imwrite(path, array, imagej=True, metadata={'axes': 'TYX'})`)";
 
 /// Why an image is not read or not written.
 #[derive(Debug, thiserror::Error)]

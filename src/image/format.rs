@@ -22,7 +22,7 @@ const VIDEO: &str =
     "export its frames as a TIFF stack: in Fiji, File > Import > Movie, then File > Save As > Tiff";
 
 const PYRAMID: &str = "HiTMicTools' `.p.tif` and `.p.tiff` files hold patches or pyramids, no plain stack: export the stack itself with \
-     `tifffile.imwrite(path, array)`";
+     `tifffile.imwrite(path, array, imagej=True, metadata={'axes': 'TYX'})`";
 
 /// Formats that are recognised by where their bytes stand, and what.
 const CONTENTS: [(usize, &[u8], &str); 18] = [

@@ -34,7 +34,7 @@ impl Cells {
     }
 
     /// Classifies the objects of what was selected, and writes a row for each: `frame,label,class,p0,p1,...`, frames
-    /// as the stack counts them. `take` sees each frame after its rows. Returns how many frames there were.
+    /// as the stack counts them; of a stack with slices, `frame,slice,label,...`. `take` sees each frame after its rows. Returns how many frames there were.
     ///
     /// # Errors
     /// Fails if the two stacks do not have the same frames and size, one cannot be read, or the user asked to stop.
@@ -49,7 +49,14 @@ impl Cells {
     ) -> Result<u64, TaskError> {
         check_stacks((path, images), (labels_path, labels), selection)?;
         let table = |error| TaskError::Table(TableError::Write(error));
-        let columns = ["frame", "label", "class"].map(str::to_owned).into_iter();
+        let has_slices = images.info().axes.slices > 1;
+        let place: &[&str] = if has_slices {
+            &["frame", "slice"]
+        } else {
+            &["frame"]
+        };
+        let columns = place.iter().chain(&["label", "class"]);
+        let columns = columns.map(|name| (*name).to_owned());
         let columns =
             columns.chain((0..self.classifier.classes()).map(|class| format!("p{class}")));
         let mut writer = Writer::new(output, columns).map_err(table)?;
@@ -72,7 +79,11 @@ impl Cells {
             })?;
             for object in &objects {
                 let class = self.classifier.class_name(object.class).into_owned();
-                let cells = [frame.to_string(), object.label.to_string(), class].into_iter();
+                let place = [Some(frame), has_slices.then_some(slice)]
+                    .into_iter()
+                    .flatten();
+                let place = place.map(|number| number.to_string());
+                let cells = place.chain([object.label.to_string(), class]);
                 let numbers = object.probabilities.iter().map(|p| repr_single(*p));
                 writer.row(cells.chain(numbers)).map_err(table)?;
             }

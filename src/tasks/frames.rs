@@ -239,7 +239,9 @@ impl Frames {
             () if self.one_by_one && channels > 0 => Ok(channels),
             () => Err(FrameError::Unfit {
                 what: "the channels of the image".to_owned(),
-                expected: format!("{takes}, as the network takes"),
+                expected: format!(
+                    "{takes}, as the network takes; `--channel` chooses one, counted from 0"
+                ),
                 found: channels.to_string(),
             }),
         }

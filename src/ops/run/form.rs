@@ -1,5 +1,7 @@
 //! What form a result is written in: numbers of a type, a mask, or numbered objects.
 
+use std::path::Path;
+
 use crate::image::{Info, PixelType, Pixels, connected_components};
 
 /// What the user asked for.
@@ -51,6 +53,22 @@ pub enum FormError {
     MaskType,
     #[error("probabilities are from 0 to 1: whole numbers would lose them")]
     Rounded,
+    #[error(
+        "the network's own range is about 0 to 1 (`--no-rescale`): whole numbers would lose it"
+    )]
+    OwnRange,
+    #[error("a PNG holds uint8 or uint16, and this result is float32: add {}, or name the output `.tif` or `.npy`", options(*makes))]
+    Png { makes: Makes },
+    #[error("an image that is written is an ImageJ TIFF, and no OME-TIFF: name the output `.tif`")]
+    Ome,
+}
+
+/// What makes whole numbers of a result.
+fn options(makes: Makes) -> &'static str {
+    match makes {
+        Makes::Image => "`--output-type uint16`",
+        Makes::Probabilities => "`--threshold 0.5` or `--output-type labels`",
+    }
 }
 
 /// What a mask is cut at where nothing else is asked for, as in HiTMicTools.
@@ -78,6 +96,22 @@ impl Form {
             (Makes::Probabilities, _, Some(_)) => Err(FormError::MaskType),
             (Makes::Probabilities, _, None) => Err(FormError::Rounded),
         }
+    }
+
+    /// Whether a file of that name can hold the form.
+    ///
+    /// # Errors
+    /// Fails if it cannot.
+    pub fn check_name(self, path: &Path, makes: Makes) -> Result<(), FormError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.to_lowercase();
+        if name.ends_with(".png") && self.kind() == PixelType::F32 {
+            return Err(FormError::Png { makes });
+        }
+        if name.ends_with(".ome.tif") || name.ends_with(".ome.tiff") {
+            return Err(FormError::Ome);
+        }
+        Ok(())
     }
 
     /// The same form for more objects than uint16 can number, in float32, which ImageJ opens as well; `None` if it is wide enough.

@@ -76,7 +76,7 @@ pub enum JobError {
     #[error("{} is no file to write into: it is {what}", path.display())]
     #[diagnostic(help("name another output"))]
     Odd { path: PathBuf, what: &'static str },
-    #[error("{count} inputs cannot go into the one file {}", path.display())]
+    #[error("a list of inputs ({count} here) goes into a folder, and {} is named as a file", path.display())]
     #[diagnostic(help("name a folder: `-o {}/`", path.with_extension("").display()))]
     ManyIntoOne { path: PathBuf, count: usize },
     #[error("{option} {} must be a folder where there are many inputs", path.display())]

@@ -168,6 +168,9 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         Kind::Cells(_) | Kind::Rows(_) => TABLES,
     };
     let planned = jobs::plan(&options.files, &options.model, types, &options.target)?;
+    for job in &planned.jobs {
+        plan.check_output(&runner, job)?;
+    }
     let recipe = options.recipe(&runner);
     let waiting = |job: &Job| !(options.resume && is_finished(job, &recipe));
     let jobs = planned.jobs.into_iter();

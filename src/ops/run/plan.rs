@@ -3,7 +3,7 @@
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
-use super::form::{Form, Makes};
+use super::form::{Form, FormError, Makes};
 use super::jobs::Job;
 use super::picture::{self, Classes, Shown};
 use super::{Error, Options, Outcome, Unit};
@@ -20,6 +20,7 @@ pub(super) struct Plan<'a> {
     options: &'a Options,
     /// The form of images that are written.
     form: Form,
+    makes: Makes,
     /// What a picture's title says of the model.
     title: String,
 }
@@ -39,10 +40,32 @@ impl<'a> Plan<'a> {
             model: options.model.clone(),
             error,
         })?;
+        if !options.rescale && matches!(form, Form::Uint16 | Form::Uint8) {
+            return Err(Error::Form {
+                model: options.model.clone(),
+                error: FormError::OwnRange,
+            });
+        }
         Ok(Self {
             options,
             form,
+            makes,
             title: format!("{}: {}", options.model, runner.network),
+        })
+    }
+
+    /// Complains of an output whose name is of a type that does not hold what is written.
+    ///
+    /// # Errors
+    /// Fails if there is one.
+    pub fn check_output(&self, runner: &Runner, job: &Job) -> Result<(), Error> {
+        match runner.kind {
+            Kind::Images(_) => self.form.check_name(&job.output, self.makes),
+            Kind::Cells(_) | Kind::Rows(_) => Ok(()),
+        }
+        .map_err(|error| Error::Form {
+            model: self.options.model.clone(),
+            error,
         })
     }
 
@@ -213,7 +236,7 @@ impl<'a> Plan<'a> {
             ("channel", channel, axes.channels),
         ] {
             if of > 1 {
-                place += &format!(", {name} {number} of 0..{of}");
+                place += &format!(", {name} {number} (of {of}, from 0)");
             }
         }
         Ok(Some(Shown {

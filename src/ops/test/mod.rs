@@ -305,9 +305,12 @@ fn on_vector(
     vector: &Vector,
     progress: &dyn Progress,
 ) -> Result<(Verdict, Option<Given>), TaskError> {
+    let expected = vector.expected.path.clone();
+    if options.record && !recorded::may_replace(&expected) {
+        return Err(TaskError::NotRecorded { path: expected });
+    }
     let given = give(subject, runner, vector, progress)?;
     if options.record {
-        let expected = vector.expected.path.clone();
         return Ok((Verdict::Recorded { expected }, Some(given)));
     }
     let expected = subject.vector_file(&vector.expected, progress)?;

@@ -82,7 +82,7 @@ pub enum PiError {
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum BadValue {
     /// NaN.
-    #[error("a value is missing, which this model does not take")]
+    #[error("no value, which this model does not take: leave the row out, or fill it in")]
     Missing,
     /// Infinite, or so large that single precision makes it so.
     #[error("{0} is infinite or too large, which models do not take")]

@@ -264,7 +264,7 @@ fn without<R: Read>(names: &[String], missing: &[&str], table: &Table<R>) -> Tab
 fn advice(text: &str) -> &'static str {
     match number(&text.replacen(',', ".", 1)) {
         Some(_) if text.contains(',') => "write decimals with a point",
-        _ => "correct the cell, or leave it empty if the value is missing",
+        _ => "correct the cell",
     }
 }
 
