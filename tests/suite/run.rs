@@ -165,6 +165,22 @@ fn what_makes_no_sense_is_said_before_any_work() {
     let session = built();
     let (bf, out) = ("frames/bf.tif", "out.tif");
     let refuses = |arguments: &[&str], code, text| refuses(&session, arguments, code, text);
+    let image = |more: &[&'static str]| [&["a.zip", "bf_focus", "-i", bf][..], more].concat();
+    refuses(
+        &image(&["-o", "out.png", "--frames", "0..1"]),
+        2,
+        "a PNG holds uint8 or uint16, and this result is float32: add `--output-type uint16`",
+    );
+    refuses(
+        &image(&["-o", "out.ome.tif"]),
+        2,
+        "and no OME-TIFF: name the output `.tif`",
+    );
+    refuses(
+        &image(&["-o", out, "--no-rescale", "--output-type", "uint16"]),
+        2,
+        "whole numbers would lose it",
+    );
     refuses(
         &["a.zip", "bf_fokus", "-i", bf, "-o", out],
         1,
@@ -203,7 +219,7 @@ fn what_makes_no_sense_is_said_before_any_work() {
     refuses(
         &["a.zip", "bf_focus", "-i", bf, "frames/fl.tif", "-o", out],
         2,
-        "2 inputs cannot go into the one file",
+        "a list of inputs (2 here) goes into a folder, and out.tif is named as a file",
     );
     refuses(
         &[
@@ -295,5 +311,56 @@ fn what_a_file_does_not_have_is_said_of_the_file() {
     refuses(
         &["a.zip", "bf_focus", "-i", "nan.npy", "-o", out],
         "row 199, column 231 is NaN",
+    );
+}
+
+/// The slices of a stack are told apart in its table.
+#[test]
+fn objects_of_slices_are_told_apart() {
+    use model_bundle::image::{Axes, Info, Reader, Writer};
+
+    let session = Session::rods();
+    for (from, to) in [
+        ("frames/classifier_input.npy", "z.tif"),
+        ("frames/labels.tif", "z_labels.tif"),
+    ] {
+        let mut reader = Reader::open(&session.path(from)).unwrap();
+        let info = *reader.info();
+        let Axes {
+            frames,
+            height,
+            width,
+            ..
+        } = info.axes;
+        let axes = Axes::new(1, frames, 1, height, width);
+        let mut writer = Writer::create(&session.path(to), &Info { axes, ..info }).unwrap();
+        for slice in 0..frames {
+            writer.write(&reader.plane(slice, 0, 0).unwrap()).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+    let arguments = ["run", "bundle.toml", "cell_classifier", "-i"];
+    let as_slices = ["z.tif", "--labels", "z_labels.tif", "-o", "z.csv"];
+    let as_frames = [
+        "frames/classifier_input.npy",
+        "--labels",
+        "frames/labels.tif",
+        "-o",
+        "t.csv",
+    ];
+    for more in [as_slices, as_frames] {
+        session.bundle(&[&arguments[..], &more].concat()).ends(0);
+    }
+    let with_slices = session.text("z.csv");
+    assert!(with_slices.starts_with("frame,slice,label,class,p0,"));
+    let frames_alone: Vec<String> = session
+        .text("t.csv")
+        .lines()
+        .skip(1)
+        .map(|row| format!("0,{row}"))
+        .collect();
+    assert_eq!(
+        with_slices.lines().skip(1).collect::<Vec<_>>(),
+        frames_alone
     );
 }

@@ -120,6 +120,22 @@ fn what_is_recorded_is_met_and_says_what_made_it() {
 }
 
 #[test]
+fn what_another_program_made_is_not_recorded_over() {
+    let session = Session::rods();
+    let reference = session.read("expected/segmentation.npy");
+    let record = ["test", "bundle.toml", "--model", "segmentation", "--record"];
+    let refused = session.bundle(&record).ends(1);
+    assert!(refused.stderr.contains("move it away first"), "{refused:?}");
+    assert_eq!(session.read("expected/segmentation.npy"), reference);
+    // A note beside it does not make it this program's.
+    std::fs::remove_file(session.path("expected/segmentation.npy")).unwrap();
+    session.bundle(&record).ends(0);
+    session.write("expected/segmentation.npy", &reference);
+    session.bundle(&record).ends(1);
+    assert_eq!(session.read("expected/segmentation.npy"), reference);
+}
+
+#[test]
 fn a_vector_that_makes_no_sense_is_broken_and_says_why() {
     let session = Session::rods();
     let frame = session.read("frames/bf.tif");

@@ -82,10 +82,10 @@ pub enum PiError {
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum BadValue {
     /// NaN.
-    #[error("no value, which this model does not take: leave the row out, or fill it in")]
+    #[error("none, which this model does not take")]
     Missing,
     /// Infinite, or so large that single precision makes it so.
-    #[error("{0} is infinite or too large, which models do not take")]
+    #[error("{0}, which is infinite or too large for a model")]
     Infinite(f64),
 }
 

@@ -113,8 +113,7 @@ fn a_bad_cell_is_shown_where_it_is() {
     };
     assert_eq!(
         problem(&model, &with("n.d.")),
-        "cells.csv, line 5, column `std_intensity`: expected a number, found `n.d.`: correct the cell, or leave it empty if \
-         the value is missing"
+        "cells.csv, line 5, column `std_intensity`: expected a number, found `n.d.`: correct the cell"
     );
     assert_eq!(
         problem(&model, &with("\"3,5\"")),
@@ -123,14 +122,14 @@ fn a_bad_cell_is_shown_where_it_is() {
     for missing in ["", "nan", "NaN", "NA", " "] {
         assert_eq!(
             problem(&model, &with(missing)),
-            "cells.csv, line 5, column `std_intensity`: expected a finite number, found a value is missing, which this \
+            "cells.csv, line 5, column `std_intensity`: expected a finite number, found none, which this \
              model does not take: fill in or remove such rows"
         );
     }
     assert_eq!(
         problem(&model, &with("-inf")),
-        "cells.csv, line 5, column `std_intensity`: expected a finite number, found -inf is infinite or too large, which \
-         models do not take: fill in or remove such rows"
+        "cells.csv, line 5, column `std_intensity`: expected a finite number, found -inf, which is infinite or too large \
+         for a model: fill in or remove such rows"
     );
     assert_eq!(
         problem(&model, &with("3,9")),
