@@ -90,8 +90,16 @@ fn print(report: &Report, printer: &Printer) {
             Ended::Done {
                 count: number,
                 unit,
+                warnings,
             } => {
                 done += 1;
+                for warning in warnings {
+                    let message = format!("{input}: {warning}");
+                    printer.warning(
+                        &miette::MietteDiagnostic::new(message)
+                            .with_severity(miette::Severity::Warning),
+                    );
+                }
                 let noun = match unit {
                     Unit::Frame => "frame",
                     Unit::Row => "row",

@@ -364,3 +364,44 @@ fn objects_of_slices_are_told_apart() {
         frames_alone
     );
 }
+
+/// What may not be what was meant is said, and done.
+#[test]
+fn odd_wishes_are_warned_of() {
+    let session = Session::rods();
+    let said = |arguments: &[&str]| {
+        let run = session.bundle(&[&["run", "bundle.toml"], arguments].concat());
+        let words: Vec<&str> = run.stderr.split_whitespace().collect();
+        (run.code, words.join(" ").replace("│ ", ""))
+    };
+    let eight_bits = ["bf_focus", "-i", "frames/bf.tif", "-o", "r.tif"];
+    let (code, text) = said(&[&eight_bits[..], &["--output-type", "uint8"]].concat());
+    assert_eq!(code, Some(0));
+    assert!(
+        text.contains("100.00 % of its pixels are beyond uint8"),
+        "{text}"
+    );
+    let (_, text) = said(&[&eight_bits[..], &["--output-type", "uint16"]].concat());
+    assert!(!text.contains("beyond"), "{text}");
+    let mask = ["segmentation", "-i", "frames/bf.tif", "-o", "m.tif"];
+    said(&[&mask[..], &["--threshold", "0.5"]].concat());
+    let cells = ["cell_classifier", "-i", "frames/bf.tif", "-o", "c.csv"];
+    let (code, text) = said(&[&cells[..], &["--labels", "m.tif"]].concat());
+    assert_eq!(code, Some(0));
+    assert!(text.contains("its numbers are uint16"), "{text}");
+    assert!(
+        text.contains("m.tif has one label for many objects in 3 frame(s)"),
+        "{text}"
+    );
+    let as_trained = [
+        "cell_classifier",
+        "-i",
+        "frames/classifier_input.npy",
+        "--labels",
+        "frames/labels.tif",
+        "-o",
+        "c.csv",
+    ];
+    let (_, text) = said(&as_trained);
+    assert!(!text.contains("⚠"), "{text}");
+}

@@ -80,7 +80,13 @@ pub struct FileReport {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// The output is written; `count` frames or rows were run.
-    Done { count: u64, unit: Unit },
+    Done {
+        count: u64,
+        unit: Unit,
+        /// What may not be what was meant.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
+    },
     /// An earlier run has finished it.
     Skipped,
     /// Nothing is written.

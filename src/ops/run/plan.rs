@@ -10,7 +10,7 @@ use super::{Error, Options, Outcome, Unit};
 use crate::atomic::AtomicFile;
 use crate::digest::open_regular;
 use crate::image::preview::Preview;
-use crate::image::{Reader, Writer};
+use crate::image::{PixelType, Reader, Writer, connected_components};
 use crate::progress::Progress;
 use crate::runner::{Cells, ClassifiedFrame, Images, Kind, Rows, Runner, Selection, TaskError};
 use crate::tasks::{FrameOutput, Object};
@@ -144,7 +144,9 @@ impl<'a> Plan<'a> {
         let mut writer = Writer::create(&job.output, &form.info(&made))?;
         let segments = images.makes_probabilities();
         let mut picture = None;
+        let mut clipped = Clipped::default();
         let mut take = |result: FrameOutput| {
+            clipped.count(form, &result.planes);
             let planes = form.planes(&result.planes, selection.size[1]);
             let planes = planes.ok_or(TaskError::ManyObjects)?;
             for plane in &planes {
@@ -165,6 +167,7 @@ impl<'a> Plan<'a> {
         Ok(Outcome::Done {
             count: selection.count() as u64,
             unit: Unit::Frame,
+            warnings: clipped.warning(form).into_iter().collect(),
         })
     }
 
@@ -183,8 +186,17 @@ impl<'a> Plan<'a> {
         let selection = self.selection(&job.input, &reader)?;
         let mut shown = self.shown(job, &mut reader, &selection)?;
         let names = cells.class_names();
+        let mut warnings = Vec::new();
+        let kind = reader.info().kind;
+        if kind != PixelType::F32 {
+            warnings.push(format!(
+                "its numbers are {kind}, and the classifier takes them as they are: give it a scaled image if it was trained on one"
+            ));
+        }
+        let mut masks = 0;
         let mut picture = None;
         let mut take = |frame: ClassifiedFrame| {
+            masks += usize::from(is_mask(&frame, selection.size[1]));
             if let Some(shown) = shown.take() {
                 let class = |object: &Object| (object.label, object.class);
                 picture = Some(shown.classified(Classes {
@@ -205,9 +217,16 @@ impl<'a> Plan<'a> {
             )
         })?;
         draw(picture, job)?;
+        if masks > 0 {
+            warnings.push(format!(
+                "{} has one label for many objects in {masks} frame(s): it looks like a mask; `--output-type labels` numbers objects",
+                labels_path.display()
+            ));
+        }
         Ok(Outcome::Done {
             count,
             unit: Unit::Frame,
+            warnings,
         })
     }
 
@@ -246,6 +265,48 @@ impl<'a> Plan<'a> {
             input: reader.plane(frame, slice, channel)?.to_f32(),
         }))
     }
+}
+
+/// Numbers that a type of whole numbers does not hold.
+#[derive(Default)]
+struct Clipped {
+    clipped: u64,
+    all: u64,
+}
+
+impl Clipped {
+    fn count(&mut self, form: Form, planes: &[Vec<f32>]) {
+        let most = match form {
+            Form::Uint16 => f32::from(u16::MAX),
+            Form::Uint8 => f32::from(u8::MAX),
+            _ => return,
+        };
+        // Half a step beyond is still rounded to the last number.
+        let beyond = |v: &&f32| !(-0.5..=most + 0.5).contains(*v);
+        for plane in planes {
+            self.clipped += plane.iter().filter(beyond).count() as u64;
+            self.all += plane.len() as u64;
+        }
+    }
+
+    fn warning(&self, form: Form) -> Option<String> {
+        let share = 100.0 * self.clipped as f64 / self.all.max(1) as f64;
+        let kind = form.kind();
+        (self.clipped > 0)
+            .then(|| format!("{share:.2} % of its pixels are beyond {kind} and were clipped"))
+    }
+}
+
+/// Whether a label image looks like a mask: one label, in several pieces.
+fn is_mask(frame: &ClassifiedFrame, width: usize) -> bool {
+    let inside = || {
+        frame
+            .labels
+            .iter()
+            .map(|label| *label != 0)
+            .collect::<Vec<_>>()
+    };
+    frame.objects.len() == 1 && connected_components(&inside(), width).iter().max() > Some(&1)
 }
 
 /// Complains of arguments that the model has no use for: they were meant for something.
@@ -319,6 +380,7 @@ fn rows(rows: &Rows, job: &Job, progress: &dyn Progress) -> Result<Outcome, Task
     Ok(Outcome::Done {
         count: summary.rows,
         unit: Unit::Row,
+        warnings: Vec::new(),
     })
 }
 
