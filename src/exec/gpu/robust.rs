@@ -201,6 +201,32 @@ fn without_memory_for_one_window_the_error_says_so() {
 }
 
 #[test]
+fn where_memory_is_short_frames_wait_for_each_other() {
+    let Some(device) = device(Checks::NoLoops) else {
+        return;
+    };
+    let one_window = || GpuSession::new(device.clone(), nafnet(), Some(NonZeroUsize::MIN)).unwrap();
+    let frames = [frame(60, 0), frame(60, 1), frame(60, 2)];
+    let wanted: Vec<Vec<u32>> = frames.iter().map(|frame| wanted(&device, frame)).collect();
+    let mut session = one_window();
+    session.submit(frames[0].clone(), &Silent).unwrap();
+    session.collect(&Silent).unwrap().unwrap();
+    // What one frame needs, and no byte more.
+    device.buffers.set_cap(device.buffers.held());
+    drop(session);
+    let mut session = one_window();
+    for frame in &frames {
+        session.submit(frame.clone(), &Silent).unwrap();
+    }
+    assert_eq!(session.depth(), 1);
+    for wanted in &wanted {
+        let found = session.collect(&Silent).unwrap().unwrap();
+        assert_eq!(bits(&found), *wanted);
+    }
+    assert!(session.collect(&Silent).unwrap().is_none());
+}
+
+#[test]
 fn a_device_that_is_lost_is_opened_once_more() {
     let frames = [frame(60, 0), frame(70, 1), frame(60, 2)];
     let ran = disturbed(&frames, |session| session.resident.device.device.destroy());

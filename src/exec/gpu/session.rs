@@ -40,6 +40,8 @@ pub(super) struct GpuSession {
     pub(super) resident: Resident,
     /// Frames under way, the earliest first: they are run again if the device fails.
     frames: VecDeque<UnderWay>,
+    /// Whether memory is so short that each frame waits for the one before it.
+    alone: bool,
     /// Whether the device was lost once, and opened again.
     reopened: bool,
 }
@@ -82,6 +84,7 @@ impl GpuSession {
             at_once,
             together: at_once,
             frames: VecDeque::new(),
+            alone: false,
             reopened: false,
         })
     }
@@ -136,6 +139,11 @@ impl GpuSession {
                 self.at_once = fewer;
                 Ok(())
             }
+            ExecError::OutOfMemory { .. } if self.frames.len() > 1 && !self.alone => {
+                self.resident.abandon();
+                self.alone = true;
+                Ok(())
+            }
             ExecError::Lost { device, message } if self.reopened => Err(ExecError::Lost {
                 device,
                 message: format!("{message}, once more after it had been opened again"),
@@ -158,9 +166,10 @@ impl GpuSession {
         }
     }
 
-    /// Begins all frames under way that the device does not have.
+    /// Begins the frames under way that the device does not have: all, or where memory is short the first.
     fn begin_frames(&mut self, progress: &dyn Progress) -> Result<(), ExecError> {
-        for index in 0..self.frames.len() {
+        let most = if self.alone { 1 } else { self.frames.len() };
+        for index in 0..most.min(self.frames.len()) {
             if !self.frames[index].begun {
                 let frame = Arc::clone(&self.frames[index].frame);
                 self.begin(&frame, progress)?;
@@ -308,6 +317,6 @@ impl Session for GpuSession {
     }
 
     fn depth(&self) -> usize {
-        DEPTH
+        if self.alone { 1 } else { DEPTH }
     }
 }

@@ -149,6 +149,12 @@ impl Submissions {
         }
     }
 
+    /// Whether the submission of that number was waited for.
+    pub(super) fn is_done(&self, number: u64) -> bool {
+        let first = self.under_way.front();
+        first.is_none_or(|first| number < first.number)
+    }
+
     /// Waits for the submission of that number, and all before it; later ones are let run on.
     pub(super) fn wait_through(
         &mut self,
@@ -169,11 +175,13 @@ impl Submissions {
             let Some(first) = self.under_way.pop_front() else {
                 break;
             };
+            let looked = Instant::now();
             self.device.wait(Some(first.index))?;
             // It began when it was handed over, or when the one before it was done.
             let took = first.begun.max(self.done).elapsed();
+            let waited = 2 * looked.elapsed() > took;
             self.done = Instant::now();
-            self.budget = learnt(self.budget, first.flops, took);
+            self.budget = learnt(self.budget, first.flops, took, waited);
             let again = first.windows.min(self.again);
             self.again -= again;
             let new = first.windows - again;
@@ -242,16 +250,20 @@ fn affordable_of(flops: impl Iterator<Item = u64>, budget: u64) -> usize {
     fitting.count().max(1)
 }
 
-/// The budget, after a submission of `flops` took so long, or less: it may have been done before it was looked at. So a
-/// faster one always tells more, and a slower one only if it took longer than a submission ever should.
-fn learnt(budget: Option<u64>, flops: u64, took: Duration) -> Option<u64> {
+/// The budget, after a submission of `flops` took so long. If it was not `waited` for, it may have been done before it was
+/// looked at, and took less: so a faster one always tells more, and a slower one only if it was waited for, and took longer
+/// than a submission ever should.
+fn learnt(budget: Option<u64>, flops: u64, took: Duration, waited: bool) -> Option<u64> {
     let share = SUBMISSION.as_secs_f64() / took.as_secs_f64().max(1e-6);
-    let found = (flops as f64 * share) as u64;
-    let tells = flops >= FIRST_FLOPS / 2 || took >= SUBMISSION / 4;
-    match budget {
-        _ if !tells => budget,
-        Some(budget) if took <= 2 * SUBMISSION => Some(budget.max(found)),
-        _ => Some(found.max(1)),
+    let found = ((flops as f64 * share) as u64).max(1);
+    let enough = match budget {
+        Some(_) => 2 * SUBMISSION,
+        None => SUBMISSION / 4,
+    };
+    let faster = found >= budget.unwrap_or(FIRST_FLOPS);
+    match faster || (waited && took > enough) {
+        true => Some(found),
+        false => budget,
     }
 }
 
@@ -270,25 +282,27 @@ mod tests {
     fn what_is_handed_over_at_once_takes_a_quarter_of_a_second() {
         let second = Duration::from_secs(1);
         let flops = FIRST_FLOPS;
-        assert_eq!(learnt(None, flops, second), Some(flops / 4));
-        assert_eq!(learnt(None, flops, second / 1000), Some(flops * 250));
-        assert!(learnt(None, flops, Duration::ZERO) > Some(flops));
-        // What is small and quick tells nothing.
-        assert_eq!(learnt(None, 1000, second / 1000), None);
-        assert_eq!(learnt(Some(7), 1000, second / 1000), Some(7));
-        // What is small and slow does.
-        assert_eq!(learnt(None, 1000, second), Some(250));
-        assert_eq!(learnt(None, 1, 1000 * second), Some(1));
+        assert_eq!(learnt(None, flops, second, true), Some(flops / 4));
+        assert_eq!(learnt(None, flops, second / 1000, true), Some(flops * 250));
+        assert!(learnt(None, flops, Duration::ZERO, false) > Some(flops));
+        // What is small and quick tells nothing, unless that it is quick.
+        assert_eq!(learnt(None, 1000, second / 1000, true), None);
+        assert_eq!(learnt(Some(7), 1000, second / 1000, true), Some(250_000));
+        // What is small and slow does, if it was waited for.
+        assert_eq!(learnt(None, 1000, second, true), Some(250));
+        assert_eq!(learnt(None, 1000, second, false), None);
+        assert_eq!(learnt(None, 1, 1000 * second, true), Some(1));
     }
 
     #[test]
     fn only_what_took_far_too_long_lowers_the_budget() {
         let fast = Some(FIRST_FLOPS * 10);
-        assert_eq!(learnt(fast, FIRST_FLOPS, SUBMISSION), fast);
-        assert_eq!(learnt(fast, FIRST_FLOPS, 2 * SUBMISSION), fast);
-        let slow = learnt(fast, FIRST_FLOPS, 4 * SUBMISSION);
+        assert_eq!(learnt(fast, FIRST_FLOPS, SUBMISSION, true), fast);
+        assert_eq!(learnt(fast, FIRST_FLOPS, 2 * SUBMISSION, true), fast);
+        assert_eq!(learnt(fast, FIRST_FLOPS, 4 * SUBMISSION, false), fast);
+        let slow = learnt(fast, FIRST_FLOPS, 4 * SUBMISSION, true);
         assert_eq!(slow, Some(FIRST_FLOPS / 4));
-        assert_eq!(learnt(slow, FIRST_FLOPS, SUBMISSION / 10), fast);
+        assert_eq!(learnt(slow, FIRST_FLOPS, SUBMISSION / 10, false), fast);
     }
 
     #[test]
