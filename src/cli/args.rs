@@ -427,9 +427,10 @@ pub struct Run {
     /// Where to run: auto (a GPU if there is one), cpu, gpu, gpu:1, a PCI id or part of a GPU's name
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: DeviceChoice,
-    /// How numbers are kept between ops; the CPU has f32 only
-    #[arg(long, value_name = "PRECISION", default_value = "f32")]
-    pub precision: Precision,
+    /// How numbers are kept between ops; the CPU has f32 only [default: f16 if the config asks for half_precision and the
+    /// device has it, else f32]
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
     /// How many threads to use on the CPU [default: the cores that this process may use]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,

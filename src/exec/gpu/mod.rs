@@ -6,19 +6,27 @@
 //! Inside, images are `[row][column][channel]`, channels filled up to whole vectors of four. Every number is computed in a
 //! fixed order for its image alone, so that a device repeats its own bits, for any number of images run together.
 
+mod allocation;
 mod block;
 mod constants;
 mod dense;
 mod device;
+mod fault;
 mod frame;
 mod lower;
+mod memory;
 mod pack;
 mod pass;
+mod reading;
 mod record;
 mod reduction;
+mod resident;
 mod session;
 mod shader;
+mod staging;
 mod step;
+mod submission;
+mod trusted;
 mod upload;
 
 use std::num::NonZeroUsize;
@@ -30,6 +38,7 @@ pub use shader::Precision;
 use super::{ExecError, Executor, Session};
 use crate::nn::Program;
 use device::Device;
+use trusted::Checks;
 
 /// A GPU.
 #[derive(Debug)]
@@ -62,10 +71,18 @@ impl Gpu {
         limits: wgpu::Limits,
     ) -> Result<Self, ExecError> {
         Ok(Self {
-            device: Arc::new(Device::open(adapter, precision, limits)?),
+            device: Arc::new(Device::open(adapter, precision, limits, Checks::asked())?),
             facts: adapter.facts.clone(),
             windows: None,
         })
+    }
+
+    /// The same with at most so many bytes of the device's memory, which other programs use too. Set before networks are
+    /// loaded.
+    #[must_use]
+    pub fn with_memory(self, bytes: u64) -> Self {
+        self.device.buffers.set_cap(bytes);
+        self
     }
 
     /// The same with at most so many images run together, in place of as many as memory suggests.
@@ -91,11 +108,21 @@ impl Executor for Gpu {
         format!("{name}, {backend}, {driver}{half}")
     }
 
+    fn is_gpu(&self) -> bool {
+        true
+    }
+
+    fn is_half(&self) -> bool {
+        self.device.precision == Precision::Half
+    }
+
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, ExecError> {
         let session = session::GpuSession::new(self.device.clone(), program, self.windows)?;
         Ok(Box::new(session))
     }
 }
 
+#[cfg(test)]
+mod robust;
 #[cfg(test)]
 mod tests;

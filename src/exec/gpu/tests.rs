@@ -15,11 +15,14 @@ use crate::weights::tensor::{DType, Tensor, contiguous_strides};
 /// The memory of a workgroup that every device has.
 const LEAST: usize = 16352;
 
-/// A network whose weights are all zero.
-fn network(kind: Kind, args: serde_json::Value, size: [usize; 2]) -> Graph {
+/// A network with weights of no meaning, the same each time.
+pub(super) fn network(kind: Kind, args: serde_json::Value, size: [usize; 2]) -> Graph {
     let network = Network::from_model_args(kind, args.as_object().unwrap()).unwrap();
+    let weight = |index: usize| 0.3 * ((index * 2_654_435_761) % 997) as f32 / 997.0 - 0.1;
+    let bytes =
+        |count: usize| -> Vec<u8> { (0..count).flat_map(|i| weight(i).to_le_bytes()).collect() };
     let tensor = |expected: crate::nn::Expected| Tensor {
-        storage: vec![0; 4 * expected.elements() as usize].into(),
+        storage: bytes(expected.elements() as usize).into(),
         strides: contiguous_strides(&expected.shape),
         name: expected.name,
         dtype: DType::F32,
@@ -183,7 +186,7 @@ fn others() -> Vec<Recording> {
 }
 
 /// All dispatches of the networks above, and those around a network.
-fn dispatches() -> Vec<Dispatch> {
+pub(super) fn dispatches() -> Vec<Dispatch> {
     let mut recordings = vec![nafnet(8), nafnet(6), unet()];
     recordings.extend(others());
     let all = recordings.into_iter().flat_map(|r| r.dispatches);

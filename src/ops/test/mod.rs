@@ -41,7 +41,8 @@ impl Options {
     fn setup(&self) -> Setup {
         Setup {
             device: self.device.clone(),
-            precision: Precision::Single,
+            // Vectors are compared in what they were made in, whatever the config asks for.
+            precision: Some(Precision::Single),
             threads: self.threads,
             rescale: true,
         }

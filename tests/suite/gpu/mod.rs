@@ -7,6 +7,7 @@ mod frames;
 mod graphs;
 mod ops;
 mod program;
+mod run;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
