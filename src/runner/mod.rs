@@ -74,32 +74,27 @@ pub struct Setup {
 }
 
 impl Setup {
-    fn open(&self) -> Result<Box<dyn Executor>, RunnerError> {
-        let opened = self.device.open(self.precision, self.threads);
-        opened.map_err(|error| RunnerError::Device(error.into()))
-    }
-
-    /// What runs models: `CPU, 8 threads, AVX-512`.
+    /// Opens the device.
     ///
     /// # Errors
     /// Fails if there is no such device, or it cannot be opened.
-    pub fn device(&self) -> Result<String, RunnerError> {
-        Ok(self.open()?.name())
+    pub fn open(&self) -> Result<Box<dyn Executor>, RunnerError> {
+        let opened = self.device.open(self.precision, self.threads);
+        opened.map_err(|error| RunnerError::Device(error.into()))
     }
 }
 
-impl Runner {
-    /// Makes the model `key` ready.
-    ///
-    /// # Errors
-    /// Fails if there is no such model, models of its kind are not run, or its weights are damaged, harmful, or not of
-    /// the network that is declared.
-    pub fn load(
-        subject: &Subject,
-        key: &str,
-        setup: Setup,
-        progress: &dyn Progress,
-    ) -> Result<Self, RunnerError> {
+/// A model whose weights are read and checked.
+struct Checked<'a> {
+    model: &'a Model,
+    task: Task,
+    fit: Fit,
+    weights: Weights,
+    digest: Digest,
+}
+
+impl<'a> Checked<'a> {
+    fn of(subject: &'a Subject, key: &str, progress: &dyn Progress) -> Result<Self, RunnerError> {
         let model = subject.model(key)?;
         let declared = fit::declared(model);
         let task = Task::of(model.kind, declared).map_err(|why| RunnerError::NotRun {
@@ -116,20 +111,36 @@ impl Runner {
         let digest = blob
             .digest(path, progress)
             .map_err(|error| unreadable(error.into()))?;
-        let executor = setup.open()?;
+        Ok(Self {
+            model,
+            task,
+            fit,
+            weights,
+            digest,
+        })
+    }
+
+    fn on(self, executor: &dyn Executor, rescale: bool) -> Result<Runner, RunnerError> {
+        let Self {
+            model,
+            task,
+            fit,
+            weights,
+            digest,
+        } = self;
         let maker = Maker {
             model,
             network: fit.network.as_ref(),
-            rescale: setup.rescale,
-            executor: &*executor,
+            rescale,
+            executor,
         };
         let made = maker.kind(task, weights);
         let (kind, half_precision) = made.map_err(|error| RunnerError::Task {
-            model: key.to_owned(),
+            model: model.key.to_string(),
             error: Box::new(error),
         })?;
         let metadata = model.metadata.as_ref().map(|metadata| &metadata.json);
-        Ok(Self {
+        Ok(Runner {
             task,
             network: fit.architecture.unwrap_or_else(|| model.kind.to_string()),
             device: executor.name(),
@@ -142,6 +153,37 @@ impl Runner {
             digest,
             kind,
         })
+    }
+}
+
+impl Runner {
+    /// Makes the model `key` ready.
+    ///
+    /// # Errors
+    /// Fails if there is no such model, models of its kind are not run, or its weights are damaged, harmful, or not of
+    /// the network that is declared.
+    pub fn load(
+        subject: &Subject,
+        key: &str,
+        setup: Setup,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunnerError> {
+        let checked = Checked::of(subject, key, progress)?;
+        // What is wrong with a model is said before a device is opened.
+        checked.on(&*setup.open()?, setup.rescale)
+    }
+
+    /// The same on a device that is open; a restored image gets its input's range of numbers back.
+    ///
+    /// # Errors
+    /// As [`Runner::load`].
+    pub fn load_on(
+        subject: &Subject,
+        key: &str,
+        executor: &dyn Executor,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunnerError> {
+        Checked::of(subject, key, progress)?.on(executor, true)
     }
 
     /// Runs the model on made-up numbers.
