@@ -29,9 +29,9 @@ fn devices(report: &DevicesReport, printer: &Printer) -> String {
         let number = printer.styled(BOLD, index);
         let kind = match device.kind {
             "CPU" => String::new(),
-            kind => format!(", {kind}"),
+            kind => format!("   {kind}\n"),
         };
-        format!("{number}  {}{kind}\n", plain_text(&device.device))
+        format!("{number}  {}\n{kind}", plain_text(&device.device))
     };
     report
         .devices

@@ -84,14 +84,21 @@ pub(super) fn unet(random: &mut Random, seed: u64) -> Result<Graph, CaseError> {
         json!(["GROUP", {"num_groups": 2}]),
         json!(["INSTANCE", {"affine": true}]),
     ];
+    let norm = &norms[seed as usize % norms.len()];
+    // Two groups need an even number of channels.
+    let outputs = if norm.is_array() {
+        2
+    } else {
+        random.within(1, 3)
+    };
     let args = json!({
         "spatial_dims": 2,
         "in_channels": random.within(1, 3),
-        "out_channels": random.within(1, 3),
+        "out_channels": outputs,
         "channels": [4, 8, 10],
         "strides": [2, 2],
         "num_res_units": random.within(0, 2),
-        "norm": norms[seed as usize % norms.len()],
+        "norm": norm,
         "act": random.one_of(&["PRELU", "RELU", "MISH"]),
     });
     let size = [4 * random.within(3, 6), 4 * random.within(3, 6)];

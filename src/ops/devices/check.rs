@@ -244,16 +244,9 @@ fn check_device(
             }
         };
         let result = run(solved, &device);
-        checked.add(&solved.case, kernels(&solved.case, &device), result);
-        if !matches!(
-            checked.failures().last(),
-            Some(Failure {
-                problem: Problem::Failed { .. },
-                ..
-            })
-        ) {
-            gpu = Some(device);
-        }
+        let kernels = kernels(&solved.case, &device);
+        gpu = result.is_ok().then_some(device);
+        checked.add(&solved.case, kernels, result);
         progress.step(1);
     }
     Ok(checked)

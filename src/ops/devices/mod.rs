@@ -151,8 +151,7 @@ fn reason(auto: Option<usize>, all: &[&Facts]) -> String {
             "no GPU was found; programs on the CPU are taken only by name".to_owned()
         }
         None => {
-            "no graphics card and no GPU of a processor was found; other GPUs are taken only by name"
-                .to_owned()
+            "no card and no GPU of a processor was found; others are taken only by name".to_owned()
         }
     }
 }
@@ -275,7 +274,7 @@ mod tests {
             (&[], "no driver of a GPU was found"),
             (
                 &[Virtual, Software],
-                "no graphics card and no GPU of a processor was found; other GPUs are taken only by name",
+                "no card and no GPU of a processor was found; others are taken only by name",
             ),
         ];
         for (kinds, text) in cases {
