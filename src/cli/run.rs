@@ -5,7 +5,6 @@ use std::io;
 use super::args::{self, Run};
 use super::printer::{Printer, count};
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
-use crate::exec::gpu::Precision;
 use crate::ops::run::{
     Asked, FileReport, Named, Options, Outcome as Ended, OutputType, Report, Unit, run as run_model,
 };
@@ -53,10 +52,7 @@ fn options(args: Run) -> Options {
             threshold: args.threshold,
         },
         device: args.device,
-        precision: args.precision.map(|precision| match precision {
-            args::Precision::F32 => Precision::Single,
-            args::Precision::F16 => Precision::Half,
-        }),
+        precision: args.precision.map(Into::into),
         threads: args.threads,
         resume: args.resume,
     }

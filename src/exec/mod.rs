@@ -4,6 +4,7 @@
 //! executor lays them out inside is its own business. The same executor gives the same bits for the same input, for any
 //! number of threads and any number of windows at a time.
 
+pub mod cases;
 pub mod cpu;
 mod device;
 mod frame;

@@ -80,7 +80,10 @@ pub struct Setup {
 
 impl Setup {
     /// Opens the device, for a model whose config asks for half precision or does not.
-    fn open(&self, half: bool) -> Result<Box<dyn Executor>, RunnerError> {
+    ///
+    /// # Errors
+    /// Fails if there is no such device, or it cannot be opened.
+    pub fn open(&self, half: bool) -> Result<Box<dyn Executor>, RunnerError> {
         let open = |precision| self.device.open(precision, self.threads);
         let opened = match self.precision {
             Some(precision) => open(precision),
@@ -92,28 +95,21 @@ impl Setup {
         };
         opened.map_err(|error| RunnerError::Device(error.into()))
     }
-
-    /// What runs models: `CPU, 8 threads, AVX-512`.
-    ///
-    /// # Errors
-    /// Fails if there is no such device, or it cannot be opened.
-    pub fn device(&self) -> Result<String, RunnerError> {
-        Ok(self.open(false)?.name())
-    }
 }
 
-impl Runner {
-    /// Makes the model `key` ready.
-    ///
-    /// # Errors
-    /// Fails if there is no such model, models of its kind are not run, or its weights are damaged, harmful, or not of
-    /// the network that is declared.
-    pub fn load(
-        subject: &Subject,
-        key: &str,
-        setup: Setup,
-        progress: &dyn Progress,
-    ) -> Result<Self, RunnerError> {
+/// A model whose weights are read and checked.
+struct Checked<'a> {
+    model: &'a Model,
+    task: Task,
+    fit: Fit,
+    weights: Weights,
+    digest: Digest,
+    /// Whether the config asks for half precision.
+    half_precision: bool,
+}
+
+impl<'a> Checked<'a> {
+    fn of(subject: &'a Subject, key: &str, progress: &dyn Progress) -> Result<Self, RunnerError> {
         let model = subject.model(key)?;
         let declared = fit::declared(model);
         let task = Task::of(model.kind, declared).map_err(|why| RunnerError::NotRun {
@@ -135,16 +131,38 @@ impl Runner {
             error: Box::new(error),
         };
         let half_precision = asks_for_half(task, model).map_err(failed)?;
-        let executor = setup.open(half_precision)?;
+        Ok(Self {
+            model,
+            task,
+            fit,
+            weights,
+            digest,
+            half_precision,
+        })
+    }
+
+    fn on(self, executor: &dyn Executor, rescale: bool) -> Result<Runner, RunnerError> {
+        let Self {
+            model,
+            task,
+            fit,
+            weights,
+            digest,
+            half_precision,
+        } = self;
         let maker = Maker {
             model,
             network: fit.network.as_ref(),
-            rescale: setup.rescale,
-            executor: &*executor,
+            rescale,
+            executor,
         };
-        let kind = maker.kind(task, weights).map_err(failed)?;
+        let made = maker.kind(task, weights);
+        let kind = made.map_err(|error| RunnerError::Task {
+            model: model.key.to_string(),
+            error: Box::new(error),
+        })?;
         let metadata = model.metadata.as_ref().map(|metadata| &metadata.json);
-        Ok(Self {
+        Ok(Runner {
             task,
             network: fit.architecture.unwrap_or_else(|| model.kind.to_string()),
             device: executor.name(),
@@ -162,6 +180,38 @@ impl Runner {
             digest,
             kind,
         })
+    }
+}
+
+impl Runner {
+    /// Makes the model `key` ready.
+    ///
+    /// # Errors
+    /// Fails if there is no such model, models of its kind are not run, or its weights are damaged, harmful, or not of
+    /// the network that is declared.
+    pub fn load(
+        subject: &Subject,
+        key: &str,
+        setup: Setup,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunnerError> {
+        let checked = Checked::of(subject, key, progress)?;
+        // What is wrong with a model is said before a device is opened.
+        let executor = setup.open(checked.half_precision)?;
+        checked.on(&*executor, setup.rescale)
+    }
+
+    /// The same on a device that is open; a restored image gets its input's range of numbers back.
+    ///
+    /// # Errors
+    /// As [`Runner::load`].
+    pub fn load_on(
+        subject: &Subject,
+        key: &str,
+        executor: &dyn Executor,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunnerError> {
+        Checked::of(subject, key, progress)?.on(executor, true)
     }
 
     /// Runs the model on made-up numbers.

@@ -38,10 +38,11 @@ pub use shader::Precision;
 use super::{ExecError, Executor, Session};
 use crate::nn::Program;
 use device::Device;
+use shader::Kernel;
 use trusted::Checks;
 
 /// A GPU.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gpu {
     device: Arc<Device>,
     facts: Facts,
@@ -91,6 +92,55 @@ impl Gpu {
         self.windows = Some(windows);
         self
     }
+
+    /// The names of the kernels that run a program on images, or on the windows of frames, in their order.
+    ///
+    /// # Errors
+    /// Fails if the program does not fit the device.
+    pub fn kernels(
+        &self,
+        program: &Program,
+        is_frame: bool,
+    ) -> Result<Vec<&'static str>, ExecError> {
+        let workgroup = self.device.limits.max_compute_workgroup_storage_size as usize;
+        let kernels = kernels(program, is_frame, workgroup)?;
+        Ok(kernels.into_iter().map(Kernel::name).collect())
+    }
+}
+
+impl AdapterKind {
+    /// In a word or a few: `graphics card`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Discrete => "graphics card",
+            Self::Integrated => "part of a processor",
+            Self::Virtual => "virtual",
+            Self::Other => "other",
+            Self::Software => "program on the CPU",
+        }
+    }
+}
+
+/// What [`session`] dispatches for a program, with what is around the network.
+fn kernels(
+    program: &Program,
+    is_frame: bool,
+    workgroup_bytes: usize,
+) -> Result<Vec<Kernel>, ExecError> {
+    let recording = lower::lower(program, workgroup_bytes)?;
+    let own = recording
+        .dispatches
+        .iter()
+        .map(|dispatch| dispatch.shader.kernel);
+    let (first, last): (_, &[Kernel]) = match is_frame {
+        true => (Kernel::Gather, &[Kernel::Blend, Kernel::Finish]),
+        false => (Kernel::Enter, &[Kernel::Leave]),
+    };
+    Ok([first]
+        .into_iter()
+        .chain(own)
+        .chain(last.iter().copied())
+        .collect())
 }
 
 impl Executor for Gpu {

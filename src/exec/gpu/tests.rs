@@ -7,6 +7,7 @@ use serde_json::json;
 use super::lower::lower;
 use super::record::{Dispatch, Recording};
 use super::shader::{Constant, Kernel, Precision, Shader};
+use crate::exec::cases::{Family, Input};
 use crate::nn::{
     Binary, Conv, Function, Graph, GraphBuilder, Kind, Network, Op, Shape, StateDict, ValueId, fuse,
 };
@@ -191,6 +192,24 @@ pub(super) fn dispatches() -> Vec<Dispatch> {
     recordings.extend(others());
     let all = recordings.into_iter().flat_map(|r| r.dispatches);
     all.chain(super::frame::examples()).collect()
+}
+
+/// Every file of `shaders/` is run by one of the cases that every device is checked with.
+#[test]
+fn every_kernel_has_a_case() {
+    let mut reached = HashSet::new();
+    for family in Family::ALL {
+        for seed in 0..family.seeds() {
+            let case = family.case(seed).unwrap();
+            let is_frame = matches!(case.input, Input::Frame(_));
+            reached.extend(super::kernels(&case.program(), is_frame, LEAST).unwrap());
+        }
+    }
+    let reached: HashSet<String> = reached.into_iter().map(|k| k.name().to_owned()).collect();
+    let files = std::fs::read_dir("shaders").unwrap();
+    let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let files = files.filter_map(|name| name.strip_suffix(".wgsl").map(str::to_owned));
+    assert_eq!(reached, files.collect());
 }
 
 fn parsed(shader: &Shader, precision: Precision) -> naga::Module {
