@@ -76,7 +76,8 @@ impl DeviceChoice {
         }
     }
 
-    /// Opens the device that is meant. `threads` are the CPU's, by default as many as this process may use.
+    /// Opens the device that is meant. `threads` are the CPU's, by default as many as this process may use; with
+    /// `profile`, its sessions have a profile ([`super::Session::profile`]).
     ///
     /// # Errors
     /// Fails if there is no such device, it does not compute in that precision, or its driver fails. The CPU is never
@@ -85,6 +86,7 @@ impl DeviceChoice {
         &self,
         precision: Precision,
         threads: Option<NonZeroUsize>,
+        profile: bool,
     ) -> Result<Box<dyn Executor>, ExecError> {
         let looked_for = match self {
             Self::Cpu => false,
@@ -98,7 +100,7 @@ impl DeviceChoice {
             (Some(adapter), _) => Ok(Box::new(Gpu::new(adapter, precision)?)),
             (None, Precision::Single) => {
                 let threads = threads.map_or_else(Cpu::available, NonZeroUsize::get);
-                Ok(Box::new(Cpu::new(threads)?))
+                Ok(Box::new(Cpu::new(threads)?.with_profile(profile)))
             }
             (None, Precision::Half) => Err(ExecError::Unfit {
                 what: "the precision on the CPU".to_owned(),
