@@ -12,13 +12,16 @@ mod dense;
 mod device;
 mod frame;
 mod lower;
+mod memory;
 mod pack;
 mod pass;
+mod reading;
 mod record;
 mod reduction;
 mod session;
 mod shader;
 mod step;
+mod submission;
 mod upload;
 
 use std::num::NonZeroUsize;
