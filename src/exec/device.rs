@@ -80,7 +80,8 @@ impl DeviceChoice {
     /// `profile`, its sessions have a profile ([`super::Session::profile`]).
     ///
     /// # Errors
-    /// Fails if there is no such device, it does not compute in that precision, or its driver fails. The CPU is never
+    /// Fails if there is no such device, it does not compute in that precision, it has no timestamps and a profile is
+    /// wanted, or its driver fails. The CPU is never
     /// taken where a GPU was asked for.
     pub fn open(
         &self,
@@ -97,7 +98,9 @@ impl DeviceChoice {
         let facts: Vec<&Facts> = adapters.iter().map(|adapter| &adapter.facts).collect();
         let adapter: Option<&Adapter> = self.pick(&facts)?.and_then(|at| adapters.get(at));
         match (adapter, precision) {
-            (Some(adapter), _) => Ok(Box::new(Gpu::new(adapter, precision)?)),
+            (Some(adapter), _) => Ok(Box::new(
+                Gpu::new(adapter, precision)?.with_profile(profile)?,
+            )),
             (None, Precision::Single) => {
                 let threads = threads.map_or_else(Cpu::available, NonZeroUsize::get);
                 Ok(Box::new(Cpu::new(threads)?.with_profile(profile)))

@@ -2,8 +2,9 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Instant;
 
-use wgpu::{BindGroup, Buffer, BufferUsages, CommandEncoder, ComputePipeline};
+use wgpu::{BindGroup, Buffer, BufferUsages, ComputePipeline};
 
 use super::device::Device;
 use super::frame::{Tables, enter, leave};
@@ -12,10 +13,11 @@ use super::memory::{Around, Memory, image_bytes, scratch_bytes};
 use super::reading::Readings;
 use super::record::{Dispatch, Recording};
 use super::shader::Shader;
-use super::submission::{Bindings, Item, Submissions, items};
+use super::submission::{Bindings, Item, Readback, Submissions, items};
+use super::traffic::Traffic;
 use super::upload::{bytes, slots};
 use crate::exec::frame::check;
-use crate::exec::{ExecError, Frame, Session};
+use crate::exec::{ExecError, Frame, Profile, Session};
 use crate::nn::Program;
 use crate::progress::{Progress, Silent};
 
@@ -57,6 +59,7 @@ impl GpuSession {
         device: Arc<Device>,
         program: Arc<Program>,
         windows: Option<NonZeroUsize>,
+        profile: bool,
     ) -> Result<Self, ExecError> {
         let workgroup = device.limits.max_compute_workgroup_storage_size as usize;
         let recording = lower(&program, workgroup)?;
@@ -104,7 +107,7 @@ impl GpuSession {
         Ok(Self {
             input: place(recording.input, program.input()),
             output: place(recording.output, program.output()),
-            submissions: Submissions::new(device.clone()),
+            submissions: Submissions::new(device.clone(), profile),
             readings: Readings::new(device.clone(), DEPTH),
             device,
             program,
@@ -157,14 +160,16 @@ impl GpuSession {
             return Err(self.device.failure("no memory was reserved"));
         };
         let reading = self.readings.buffer(bytes)?;
-        let copy = |encoder: &mut CommandEncoder| {
-            encoder.copy_buffer_to_buffer(planes, 0, &reading, 0, bytes);
+        let readback = Readback {
+            from: planes,
+            to: &reading,
+            bytes,
         };
         let network = &memory.bindings;
         let bindings = Bindings { network, around };
         let submission = self
             .submissions
-            .hand_over(items, bindings, copy, progress)?;
+            .hand_over(items, bindings, readback, progress)?;
         self.readings.begin(reading, bytes, submission);
         self.device.check()
     }
@@ -180,14 +185,34 @@ impl GpuSession {
         let Some(memory) = &self.memory else {
             return Err(self.device.failure("no memory was reserved"));
         };
-        self.around.surround(
+        let begun = Instant::now();
+        let bindings = self.around.surround(
             &self.device,
             &memory.arena,
             pixels,
             tables,
             plane_numbers,
             dispatches,
-        )
+        )?;
+        if let Some(timer) = &mut self.submissions.timer {
+            let bytes = pixels.len() + size_of_val(tables);
+            timer.on_host("upload", bytes as u64, begun.elapsed());
+        }
+        Ok(bindings)
+    }
+
+    /// Notes that work is handed over, if a profile is made.
+    fn begin(&mut self) {
+        if let Some(timer) = &mut self.submissions.timer {
+            timer.recorder.begin();
+        }
+    }
+
+    /// Notes that a result is there.
+    fn end(&mut self) {
+        if let Some(timer) = &mut self.submissions.timer {
+            timer.recorder.end();
+        }
     }
 
     /// Runs the network on at most as many images as are run together.
@@ -201,10 +226,12 @@ impl GpuSession {
         let numbers = self.output.shape.elements() * count;
         let pixels = bytemuck::cast_slice(images);
         let bindings = self.surround(pixels, &[0], numbers, &dispatches)?;
-        let mut around = items(&dispatches, &pipelines, true, count);
+        let traffic = [self.input, self.output].map(Traffic::planar);
+        let mut around = items(&dispatches, &traffic, &pipelines, true, count);
         let mut all: Vec<Item<'_>> = around.next().into_iter().collect();
         all.extend(items(
             &loaded.recording.dispatches,
+            &loaded.recording.traffic,
             &loaded.pipelines,
             false,
             count,
@@ -230,6 +257,7 @@ impl Session for GpuSession {
                 found: format!("{} numbers", images.len()),
             });
         }
+        self.begin();
         let numbers = self.program.output().elements().saturating_mul(count);
         let mut results = Vec::new();
         let room = results.try_reserve_exact(numbers);
@@ -244,30 +272,35 @@ impl Session for GpuSession {
             rest = after;
             results.extend(self.run_batch(images, batch)?);
         }
+        self.end();
         Ok(results)
     }
 
     fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
         check(&frame, self.program.input(), self.program.output())?;
+        self.begin();
         let (count, channels) = (frame.windows.count(), self.output.shape.channels);
         let at_once = self.reserve(count)?;
         let loaded = self.loaded.clone();
         let pitch = loaded.recording.pitch;
         let tables = Tables::new(&frame);
-        let mut dispatches = Vec::new();
+        let (mut dispatches, mut traffic) = (Vec::new(), Vec::new());
         for first in (0..count).step_by(at_once) {
             let batch = at_once.min(count - first);
             dispatches.push(tables.gather(&frame, self.input, pitch, first));
             dispatches.push(tables.blend(&frame, self.output, pitch, [first, batch]));
+            traffic.push(Traffic::gather(&frame, self.input));
+            traffic.push(Traffic::blend(&frame, self.output, batch));
         }
         dispatches.push(tables.finish(&frame, channels));
+        traffic.push(Traffic::finish(&frame, channels));
         let shaders: Vec<&Shader> = dispatches.iter().map(|d| &d.shader).collect();
         let pipelines = self.device.pipelines(&shaders)?;
         let [height, width] = frame.windows.frame;
         let pixels = bytes(&frame.pixels);
         let numbers = (channels + 1) * height * width;
         let bindings = self.surround(pixels, &tables.words, numbers, &dispatches)?;
-        let mut around = items(&dispatches, &pipelines, true, 1);
+        let mut around = items(&dispatches, &traffic, &pipelines, true, 1);
         let mut all: Vec<Item<'_>> = Vec::new();
         for first in (0..count).step_by(at_once) {
             let batch = at_once.min(count - first);
@@ -277,6 +310,7 @@ impl Session for GpuSession {
             }
             all.extend(items(
                 &loaded.recording.dispatches,
+                &loaded.recording.traffic,
                 &loaded.pipelines,
                 false,
                 batch,
@@ -292,7 +326,13 @@ impl Session for GpuSession {
     }
 
     fn collect(&mut self, progress: &dyn Progress) -> Result<Option<Vec<f32>>, ExecError> {
-        self.readings.finish(&mut self.submissions, progress)
+        let read = self.readings.finish(&mut self.submissions, progress)?;
+        self.end();
+        Ok(read)
+    }
+
+    fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        self.submissions.profile()
     }
 
     fn depth(&self) -> usize {

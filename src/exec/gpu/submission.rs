@@ -4,12 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wgpu::{BindGroup, CommandEncoder, ComputePipeline, PollType, SubmissionIndex};
+use wgpu::{
+    BindGroup, Buffer, CommandEncoder, ComputePass, ComputePipeline, PollType, SubmissionIndex,
+};
 
 use super::device::{Device, SLOT};
 use super::record::Dispatch;
-use crate::exec::ExecError;
-use crate::progress::Progress;
+use super::timer::{MOST_TIMED, Timer, Timing};
+use super::traffic::Traffic;
+use crate::exec::{ExecError, Profile};
+use crate::progress::{Progress, Silent};
 
 /// What is handed to the device at once takes about so long: desktops reset a device that is busy for seconds.
 const SUBMISSION: Duration = Duration::from_millis(250);
@@ -28,6 +32,8 @@ pub(super) struct Submissions {
     under_way: VecDeque<Submission>,
     /// How many there were.
     count: u64,
+    /// If a profile is made.
+    pub(super) timer: Option<Timer>,
 }
 
 /// What was handed over, and how many windows are finished with it.
@@ -35,10 +41,13 @@ struct Submission {
     index: SubmissionIndex,
     number: u64,
     windows: u64,
+    timing: Option<Timing>,
 }
 
 /// A dispatch of a batch, ready to be encoded.
 pub(super) struct Item<'a> {
+    pub(super) dispatch: &'a Dispatch,
+    pub(super) traffic: Traffic,
     pipeline: &'a ComputePipeline,
     around: bool,
     offset: u32,
@@ -55,9 +64,25 @@ pub(super) struct Bindings<'a> {
     pub(super) around: &'a BindGroup,
 }
 
+/// A result that is copied to where it can be read.
+#[derive(Clone, Copy)]
+pub(super) struct Readback<'a> {
+    pub(super) from: &'a Buffer,
+    pub(super) to: &'a Buffer,
+    pub(super) bytes: u64,
+}
+
+impl Readback<'_> {
+    pub(super) fn encode(self, encoder: &mut CommandEncoder) {
+        encoder.copy_buffer_to_buffer(self.from, 0, self.to, 0, self.bytes);
+    }
+}
+
 impl Submissions {
-    pub(super) fn new(device: Arc<Device>) -> Self {
+    /// With `profile`, all that is handed over is timed.
+    pub(super) fn new(device: Arc<Device>, profile: bool) -> Self {
         Self {
+            timer: profile.then(|| Timer::new(device.clone())),
             device,
             budget: None,
             under_way: VecDeque::new(),
@@ -65,34 +90,43 @@ impl Submissions {
         }
     }
 
-    /// Hands items over, in parts that do not take long; the last ends with what `finish` encodes. Gives its number.
+    /// Hands items over, in parts that do not take long; the last ends with `readback`. Gives its number.
     pub(super) fn hand_over(
         &mut self,
         items: &[Item<'_>],
         bindings: Bindings<'_>,
-        finish: impl Fn(&mut CommandEncoder),
+        readback: Readback<'_>,
         progress: &dyn Progress,
     ) -> Result<u64, ExecError> {
         let mut rest = items;
         loop {
             let budget = self.budget.unwrap_or(FIRST_FLOPS);
-            let (part, after) = rest.split_at(affordable(rest, budget));
+            let most = self.timer.as_ref().map_or(usize::MAX, |_| MOST_TIMED);
+            let (part, after) = rest.split_at(affordable(rest, budget).min(most));
             rest = after;
             let mut encoder = self
                 .device
                 .device
                 .create_command_encoder(&Default::default());
-            encode(&mut encoder, part, bindings);
-            if rest.is_empty() {
-                finish(&mut encoder);
-            }
+            let readback = rest.is_empty().then_some(readback);
+            let mut timing = match &mut self.timer {
+                Some(timer) => Some(timer.encode(&mut encoder, part, bindings, readback)?),
+                None => {
+                    encode(&mut encoder, part, bindings, readback);
+                    None
+                }
+            };
             let begun = Instant::now();
             let index = self.device.queue.submit([encoder.finish()]);
+            if let Some(timing) = &mut timing {
+                timing.read();
+            }
             self.count += 1;
             self.under_way.push_back(Submission {
                 index,
                 number: self.count,
                 windows: part.iter().map(|item| item.windows).sum(),
+                timing,
             });
             if rest.is_empty() {
                 return Ok(self.count);
@@ -118,6 +152,14 @@ impl Submissions {
         self.wait(self.under_way.len() - own, progress)
     }
 
+    /// What the device did so far, all that is under way included, if that is noted.
+    pub(super) fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        if self.timer.is_some() {
+            self.wait(0, &Silent)?;
+        }
+        Ok(self.timer.as_ref().map(Timer::profile))
+    }
+
     /// Waits until at most so many submissions are under way.
     fn wait(&mut self, most: usize, progress: &dyn Progress) -> Result<(), ExecError> {
         while self.under_way.len() > most {
@@ -128,6 +170,9 @@ impl Submissions {
                 break;
             };
             self.wait_for(&first.index)?;
+            if let (Some(timer), Some(timing)) = (&mut self.timer, first.timing) {
+                timer.finish(timing)?;
+            }
             if first.windows > 0 {
                 progress.step(first.windows);
             }
@@ -146,31 +191,48 @@ impl Submissions {
     }
 }
 
-/// Writes a compute pass of these dispatches.
-fn encode(encoder: &mut CommandEncoder, items: &[Item<'_>], bindings: Bindings<'_>) {
+/// Writes a compute pass of these dispatches, and what follows it.
+fn encode(
+    encoder: &mut CommandEncoder,
+    items: &[Item<'_>],
+    bindings: Bindings<'_>,
+    readback: Option<Readback<'_>>,
+) {
     let mut pass = encoder.begin_compute_pass(&Default::default());
     for item in items {
-        let bound = if item.around {
-            bindings.around
-        } else {
-            bindings.network
-        };
-        pass.set_pipeline(item.pipeline);
-        pass.set_bind_group(0, bound, &[item.offset]);
-        let [x, y, z] = item.workgroups;
-        pass.dispatch_workgroups(x, y, z);
+        dispatch(&mut pass, item, bindings);
     }
+    drop(pass);
+    if let Some(readback) = readback {
+        readback.encode(encoder);
+    }
+}
+
+/// Writes a dispatch.
+pub(super) fn dispatch(pass: &mut ComputePass<'_>, item: &Item<'_>, bindings: Bindings<'_>) {
+    let bound = if item.around {
+        bindings.around
+    } else {
+        bindings.network
+    };
+    pass.set_pipeline(item.pipeline);
+    pass.set_bind_group(0, bound, &[item.offset]);
+    let [x, y, z] = item.workgroups;
+    pass.dispatch_workgroups(x, y, z);
 }
 
 /// Dispatches for so many images, whose numbers lie one after another.
 pub(super) fn items<'a>(
     dispatches: &'a [Dispatch],
+    traffic: &'a [Traffic],
     pipelines: &'a [ComputePipeline],
     around: bool,
     images: usize,
 ) -> impl Iterator<Item = Item<'a>> {
-    let both = dispatches.iter().zip(pipelines).enumerate();
-    both.map(move |(index, (dispatch, pipeline))| Item {
+    let all = dispatches.iter().zip(traffic).zip(pipelines).enumerate();
+    all.map(move |(index, ((dispatch, traffic), pipeline))| Item {
+        dispatch,
+        traffic: *traffic,
         pipeline,
         around,
         offset: (index * SLOT) as u32,
