@@ -303,10 +303,11 @@ impl Session for CpuSession {
     }
 
     fn collect(&mut self, _: &dyn Progress) -> Result<Option<Vec<f32>>, ExecError> {
-        if let Some(profile) = &mut self.profile {
+        let finished = self.finished.pop_front();
+        if let (Some(profile), Some(_)) = (&mut self.profile, &finished) {
             profile.end();
         }
-        Ok(self.finished.pop_front())
+        Ok(finished)
     }
 
     fn profile(&mut self) -> Result<Option<Profile>, ExecError> {

@@ -279,25 +279,33 @@ impl Lowering<'_> {
         let others = fresh.len() - copies;
         let learnt = (self.constants.position() - self.learnt) as usize;
         let numbers = |vectors: usize| (LANES * vectors) as u64;
-        let noted = fresh.iter().map(|dispatch| match others {
-            0 => Traffic {
-                shapes: Some(shapes),
-                values: numbers((read + written) / copies),
-                ..Traffic::default()
-            },
-            _ if is_copy(dispatch) => Traffic {
-                shapes: Some([shapes[0]; 2]),
-                values: numbers(2 * vectors(shapes[0]) / copies),
-                ..Traffic::default()
-            },
-            // The phases of a transposed convolution each read all, and write their part.
-            _ => Traffic {
-                shapes: Some(shapes),
-                values: numbers(read + written / others),
-                learnt: size_of::<f32>() as u64 * numbers(learnt / others),
-                ..Traffic::default()
-            },
-        });
+        let bytes = |vectors: usize| size_of::<f32>() as u64 * numbers(vectors);
+        let first = fresh.iter().position(|dispatch| !is_copy(dispatch));
+        let noted = fresh
+            .iter()
+            .enumerate()
+            .map(|(index, dispatch)| match others {
+                0 => Traffic {
+                    shapes: Some(shapes),
+                    values: numbers((read + written) / copies),
+                    ..Traffic::default()
+                },
+                _ if is_copy(dispatch) => Traffic {
+                    shapes: Some([shapes[0]; 2]),
+                    values: numbers(2 * vectors(shapes[0]) / copies),
+                    ..Traffic::default()
+                },
+                // The phases of a transposed convolution each read all, and write their part.
+                _ => Traffic {
+                    shapes: Some(shapes),
+                    values: numbers(read + written / others),
+                    learnt: match first == Some(index) {
+                        true => bytes(learnt / others + learnt % others),
+                        false => bytes(learnt / others),
+                    },
+                    ..Traffic::default()
+                },
+            });
         self.traffic.extend(noted);
         self.learnt = self.constants.position();
     }

@@ -327,7 +327,9 @@ impl Session for GpuSession {
 
     fn collect(&mut self, progress: &dyn Progress) -> Result<Option<Vec<f32>>, ExecError> {
         let read = self.readings.finish(&mut self.submissions, progress)?;
-        self.end();
+        if read.is_some() {
+            self.end();
+        }
         Ok(read)
     }
 
