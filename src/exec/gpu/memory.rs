@@ -2,26 +2,27 @@
 
 use wgpu::{BindGroup, Buffer, BufferUsages};
 
+use super::allocation::Allocation;
 use super::device::Device;
-use super::record::{Dispatch, LANES, Recording};
+use super::record::{LANES, Recording};
 use super::shader::Precision;
-use super::upload::{grown, slots, write};
+use super::upload::grown;
 use crate::exec::ExecError;
 
 /// The values of images that are run together.
 pub(super) struct Memory {
     pub(super) images: usize,
-    pub(super) arena: Buffer,
+    pub(super) arena: Allocation,
     pub(super) bindings: BindGroup,
 }
 
 /// What is around the network, for one frame or batch at a time; grows as it must.
 #[derive(Default)]
 pub(super) struct Around {
-    frame: Option<Buffer>,
-    tables: Option<Buffer>,
-    pub(super) planes: Option<Buffer>,
-    numbers: Option<Buffer>,
+    frame: Option<Allocation>,
+    tables: Option<Allocation>,
+    pub(super) planes: Option<Allocation>,
+    numbers: Option<Allocation>,
 }
 
 impl Memory {
@@ -53,48 +54,43 @@ impl Memory {
     }
 }
 
+/// How many bytes there are of each thing around a network.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) frame: u64,
+    pub(super) tables: u64,
+    pub(super) planes: u64,
+    pub(super) numbers: u64,
+}
+
 impl Around {
-    /// Makes buffers for what is around the network, and gives them their bindings.
+    /// Makes buffers of these sizes, and gives them their bindings.
     pub(super) fn surround(
         &mut self,
         device: &Device,
         arena: &Buffer,
-        pixels: &[u8],
-        tables: &[u32],
-        plane_numbers: usize,
-        dispatches: &[Dispatch],
+        sizes: Sizes,
     ) -> Result<BindGroup, ExecError> {
-        let binding = device.limits.max_storage_buffer_binding_size;
-        let plane_bytes = 4 * plane_numbers as u64;
-        let largest = plane_bytes.max(pixels.len() as u64);
-        if largest > binding {
-            return Err(ExecError::Unfit {
-                what: format!("a frame on {}", device.name),
-                expected: format!("at most {binding} bytes"),
-                found: format!("{largest} bytes"),
-            });
-        }
-        let storage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let frame = grown(
+        let written = BufferUsages::STORAGE | BufferUsages::COPY_DST;
+        let read = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
+        let uniform = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let frame = grown(device, &mut self.frame, "a frame", sizes.frame, written)?;
+        let tables = grown(device, &mut self.tables, "tables", sizes.tables, written)?;
+        let planes = grown(device, &mut self.planes, "sums", sizes.planes, read)?;
+        let numbers = grown(
             device,
-            &mut self.frame,
-            "a frame",
-            pixels.len() as u64,
-            storage,
+            &mut self.numbers,
+            "a frame's numbers",
+            sizes.numbers,
+            uniform,
         )?;
-        write(device, frame, pixels);
-        let tables_bytes: &[u8] = bytemuck::cast_slice(tables);
-        let size = tables_bytes.len() as u64;
-        let tables = grown(device, &mut self.tables, "tables", size, storage)?;
-        write(device, tables, tables_bytes);
-        let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
-        let planes = grown(device, &mut self.planes, "results", plane_bytes, usage)?;
-        let slots = slots(dispatches);
-        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let size = 4 * slots.len() as u64;
-        let numbers = grown(device, &mut self.numbers, "a frame's numbers", size, usage)?;
-        write(device, numbers, bytemuck::cast_slice(&slots));
         Ok(device.bind(true, &[arena, frame, tables, planes, numbers]))
+    }
+
+    /// What uploads go into: the frame, the tables, the numbers.
+    pub(super) fn targets(&self) -> Vec<&Buffer> {
+        let all = [&self.frame, &self.tables, &self.numbers];
+        all.into_iter().flatten().map(|buffer| &**buffer).collect()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Results on their way from a GPU.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::sync::mpsc;
 
-use wgpu::{Buffer, BufferUsages, MapMode};
+use wgpu::{BufferUsages, MapMode};
 
+use super::allocation::Allocation;
 use super::device::Device;
 use super::submission::Submissions;
 use crate::exec::ExecError;
@@ -13,17 +13,16 @@ use crate::progress::Progress;
 
 /// Results that are being read, the earliest first, and buffers for them.
 pub(super) struct Readings {
-    device: Arc<Device>,
     under_way: VecDeque<Reading>,
     /// Buffers not in use.
-    free: Vec<Buffer>,
+    free: Vec<Allocation>,
     /// How many of those are kept.
     kept: usize,
 }
 
 /// A result that is being read.
 struct Reading {
-    buffer: Buffer,
+    buffer: Allocation,
     bytes: u64,
     mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     /// The submission that it is finished with.
@@ -31,29 +30,36 @@ struct Reading {
 }
 
 impl Readings {
-    pub(super) fn new(device: Arc<Device>, kept: usize) -> Self {
+    pub(super) fn new(kept: usize) -> Self {
         Self {
-            device,
             under_way: VecDeque::new(),
             free: Vec::new(),
             kept,
         }
     }
 
+    /// Gives up all results and buffers.
+    pub(super) fn clear(&mut self) {
+        self.under_way.clear();
+        self.free.clear();
+    }
+
     /// A buffer for a result of so many bytes.
-    pub(super) fn buffer(&mut self, bytes: u64) -> Result<Buffer, ExecError> {
-        match self.free.iter().position(|buffer| buffer.size() >= bytes) {
-            Some(at) => Ok(self.free.swap_remove(at)),
-            None => self.device.buffer(
-                "results",
-                bytes,
-                BufferUsages::COPY_DST | BufferUsages::MAP_READ,
-            ),
+    pub(super) fn buffer(&mut self, device: &Device, bytes: u64) -> Result<Allocation, ExecError> {
+        if let Some(at) = self.free.iter().position(|buffer| buffer.size() >= bytes) {
+            return Ok(self.free.swap_remove(at));
         }
+        // They are all too small.
+        self.free.clear();
+        device.buffer(
+            "results",
+            bytes,
+            BufferUsages::COPY_DST | BufferUsages::MAP_READ,
+        )
     }
 
     /// Begins to read `bytes` bytes of a buffer that the submission of that number fills.
-    pub(super) fn begin(&mut self, buffer: Buffer, bytes: u64, submission: u64) {
+    pub(super) fn begin(&mut self, buffer: Allocation, bytes: u64, submission: u64) {
         let (sender, mapped) = mpsc::channel();
         buffer.map_async(MapMode::Read, ..bytes, move |result| {
             // Nobody waits for it if the session is gone.
@@ -70,6 +76,7 @@ impl Readings {
     /// The earliest result under way.
     pub(super) fn finish(
         &mut self,
+        device: &Device,
         submissions: &mut Submissions,
         progress: &dyn Progress,
     ) -> Result<Option<Vec<f32>>, ExecError> {
@@ -77,19 +84,15 @@ impl Readings {
             return Ok(None);
         };
         submissions.wait_through(reading.submission, progress)?;
-        let failed = |message: String| self.device.failure(message);
-        match reading.mapped.recv_timeout(Duration::from_secs(60)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(failed(error.to_string())),
-            Err(error) => return Err(failed(format!("a result was not read: {error}"))),
-        }
+        device.received(&reading.mapped)?;
         let view = reading.buffer.get_mapped_range(..reading.bytes);
-        let view = view.map_err(|error| failed(error.to_string()))?;
+        let view = device.checked(view)?;
         let numbers = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         reading.buffer.unmap();
-        self.free.push(reading.buffer);
-        self.free.truncate(self.kept);
+        if self.free.len() < self.kept {
+            self.free.push(reading.buffer);
+        }
         Ok(Some(numbers))
     }
 }

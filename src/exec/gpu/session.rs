@@ -1,57 +1,56 @@
-//! A network that is ready to run on a GPU: its buffers, and images through it.
+//! A network that is ready to run on a GPU: images and frames through it, and what is tried again where a device fails.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
-
-use wgpu::{BindGroup, Buffer, BufferUsages, ComputePipeline};
 
 use super::device::Device;
 use super::frame::{Tables, enter, leave};
 use super::lower::{Place, lower};
-use super::memory::{Around, Memory, image_bytes, scratch_bytes};
-use super::reading::Readings;
-use super::record::{Dispatch, Recording};
-use super::shader::Shader;
-use super::submission::{Bindings, Item, Readback, Submissions, items};
+use super::memory::{image_bytes, scratch_bytes};
+use super::record::Recording;
+use super::resident::{Resident, Stage, Work};
+use super::submission::images_within;
 use super::traffic::Traffic;
-use super::upload::{bytes, slots};
+use super::upload::bytes;
 use crate::exec::frame::check;
+use crate::exec::profile::Recorder;
 use crate::exec::{ExecError, Frame, Profile, Session};
+use crate::image::Windows;
 use crate::nn::Program;
 use crate::progress::{Progress, Silent};
 
 /// The most memory that values of images run together take, in bytes, unless one takes more.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// The most multiplications and additions of images run together, so that no single dispatch takes long on slow devices.
-const MOST_FLOPS: u64 = 64_000_000_000;
-
 /// How many frames are under way, so that one is read and another written while the device computes.
-const DEPTH: usize = 2;
+pub(super) const DEPTH: usize = 2;
+
+const SMALLER_WINDOWS: &str = "run it with `--device cpu`, or with a smaller `patch_size`";
+const ANOTHER_DEVICE: &str = "run it with `--device cpu`, or crop the image";
 
 /// A network on a GPU.
 pub(super) struct GpuSession {
-    device: Arc<Device>,
     program: Arc<Program>,
-    loaded: Arc<Loaded>,
-    constants: Buffer,
-    /// What the dispatches of the recording are given, one after another.
-    numbers: Buffer,
+    recording: Arc<Recording>,
     input: Place,
     output: Place,
     /// The most images run together.
     at_once: usize,
-    memory: Option<Memory>,
-    around: Around,
-    submissions: Submissions,
-    readings: Readings,
+    /// How many were run together at last.
+    together: usize,
+    pub(super) resident: Resident,
+    /// Frames under way, the earliest first: they are run again if the device fails.
+    frames: VecDeque<UnderWay>,
+    /// Whether the device was lost once, and opened again.
+    reopened: bool,
 }
 
-/// A recording, and the pipeline of each of its dispatches.
-struct Loaded {
-    recording: Recording,
-    pipelines: Vec<ComputePipeline>,
+/// A frame under way.
+struct UnderWay {
+    frame: Arc<Frame>,
+    /// Whether the device has it.
+    begun: bool,
 }
 
 impl GpuSession {
@@ -63,183 +62,188 @@ impl GpuSession {
     ) -> Result<Self, ExecError> {
         let workgroup = device.limits.max_compute_workgroup_storage_size as usize;
         let recording = lower(&program, workgroup)?;
-        let binding = device.limits.max_storage_buffer_binding_size;
-        let binding = binding.min(device.limits.max_buffer_size);
-        let most = binding.min(MOST_BYTES.max(image_bytes(&device, &recording)));
-        let fits = |what: &str, bytes: u64| match bytes <= binding {
-            true => Ok(()),
-            false => Err(ExecError::Unfit {
-                what: format!("{what} on {}", device.name),
-                expected: format!("at most {binding} bytes"),
-                found: format!("{bytes} bytes"),
-            }),
-        };
         let largest = image_bytes(&device, &recording).max(scratch_bytes(&recording));
-        fits("the values of one image", largest)?;
-        fits(
-            "the network's learnt numbers",
-            size_of_val(&*recording.constants) as u64,
+        let learnt = size_of_val(&*recording.constants) as u64;
+        device.holds("the values of one image", largest, SMALLER_WINDOWS)?;
+        device.holds(
+            "a network's learnt numbers",
+            learnt,
+            "run it with `--device cpu`",
         )?;
-        let by_memory = (most / largest.max(1)).clamp(1, 65535) as usize;
-        let by_time = (MOST_FLOPS / recording.flops().max(1)).max(1) as usize;
-        let at_once = by_memory.min(by_time);
+        let whole = image_bytes(&device, &recording) + scratch_bytes(&recording) + learnt;
+        device.holds_together("a network and one image", whole, SMALLER_WINDOWS)?;
+        let most = device.largest().min(MOST_BYTES.max(largest));
+        let at_once = (most / largest.max(1)).clamp(1, 65535) as usize;
         let at_once = windows.map_or(at_once, |windows| windows.get().min(at_once));
-        let shaders: Vec<&Shader> = recording.dispatches.iter().map(|d| &d.shader).collect();
-        let pipelines = device.pipelines(&shaders)?;
-        let constants = device.buffer(
-            "learnt numbers",
-            size_of_val(&*recording.constants) as u64,
-            BufferUsages::STORAGE | BufferUsages::COPY_DST,
-        )?;
-        let bytes = bytemuck::cast_slice(&recording.constants);
-        device.queue.write_buffer(&constants, 0, bytes);
-        let slots = slots(&recording.dispatches);
-        let numbers = device.buffer(
-            "numbers of dispatches",
-            size_of_val(&*slots) as u64,
-            BufferUsages::UNIFORM | BufferUsages::COPY_DST,
-        )?;
-        device
-            .queue
-            .write_buffer(&numbers, 0, bytemuck::cast_slice(&slots));
-        device.check()?;
         let place = |offset, shape| Place { offset, shape };
         Ok(Self {
             input: place(recording.input, program.input()),
             output: place(recording.output, program.output()),
-            submissions: Submissions::new(device.clone(), profile),
-            readings: Readings::new(device.clone(), DEPTH),
-            device,
+            resident: Resident::new(device, &recording, DEPTH, profile)?,
+            recording: Arc::new(recording),
             program,
-            loaded: Arc::new(Loaded {
-                recording,
-                pipelines,
-            }),
-            constants,
-            numbers,
             at_once,
-            memory: None,
-            around: Around::default(),
+            together: at_once,
+            frames: VecDeque::new(),
+            reopened: false,
         })
     }
 
-    /// Makes room for `images` images run together, or for fewer if that is all that the device has; gives the number.
-    fn reserve(&mut self, images: usize) -> Result<usize, ExecError> {
-        let mut images = images.clamp(1, self.at_once);
-        if let Some(memory) = &self.memory
-            && memory.images >= images
-        {
-            return Ok(images);
-        }
-        self.memory = None;
-        let learnt = [&self.constants, &self.numbers];
+    #[cfg(test)]
+    pub(super) fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// Makes the device ready for so many images, and says how many of them are run together.
+    fn prepare(&mut self, images: usize, progress: &dyn Progress) -> Result<usize, ExecError> {
+        let recording = &self.recording;
+        let flops = recording.flops().saturating_mul(images as u64);
+        self.together = 1;
+        self.resident.measure(recording, flops, progress)?;
+        let largest = recording.dispatches.iter().map(|dispatch| dispatch.flops);
+        let largest = largest.max().unwrap_or(0);
+        let timely = images_within(self.resident.submissions.budget(), largest);
+        self.together = images.clamp(1, self.at_once.min(timely));
+        self.resident.reserve(recording, self.together, progress)?;
+        Ok(self.together)
+    }
+
+    /// Does something on the device. Where that fails for a reason that may pass, what is under way is begun again, with
+    /// fewer images run together; else nothing is under way any more.
+    fn persist<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<T, ExecError>,
+    ) -> Result<T, ExecError> {
         loop {
-            match Memory::new(&self.device, &self.loaded.recording, learnt, images) {
-                Ok(memory) => {
-                    self.memory = Some(memory);
-                    return Ok(images);
-                }
-                Err(error) if images == 1 => return Err(error),
-                Err(_) => {
-                    images /= 2;
-                    self.at_once = images;
-                }
+            let error = match work(self) {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let mended = self.mend(error);
+            self.frames.iter_mut().for_each(|frame| frame.begun = false);
+            if let Err(error) = mended {
+                self.frames.clear();
+                self.resident.submissions.taken(u64::MAX);
+                self.resident.abandon();
+                return Err(error);
             }
         }
     }
 
-    /// Hands items over, then reads the first `bytes` of the planes.
-    fn hand_over(
-        &mut self,
-        items: &[Item<'_>],
-        around: &BindGroup,
-        bytes: u64,
-        progress: &dyn Progress,
-    ) -> Result<(), ExecError> {
-        let (Some(memory), Some(planes)) = (&self.memory, &self.around.planes) else {
-            return Err(self.device.failure("no memory was reserved"));
-        };
-        let reading = self.readings.buffer(bytes)?;
-        let readback = Readback {
-            from: planes,
-            to: &reading,
-            bytes,
-        };
-        let network = &memory.bindings;
-        let bindings = Bindings { network, around };
-        let submission = self
-            .submissions
-            .hand_over(items, bindings, readback, progress)?;
-        self.readings.begin(reading, bytes, submission);
-        self.device.check()
-    }
-
-    /// Makes buffers for what is around the network, and gives them their bindings.
-    fn surround(
-        &mut self,
-        pixels: &[u8],
-        tables: &[u32],
-        plane_numbers: usize,
-        dispatches: &[Dispatch],
-    ) -> Result<BindGroup, ExecError> {
-        let Some(memory) = &self.memory else {
-            return Err(self.device.failure("no memory was reserved"));
-        };
-        let begun = Instant::now();
-        let bindings = self.around.surround(
-            &self.device,
-            &memory.arena,
-            pixels,
-            tables,
-            plane_numbers,
-            dispatches,
-        )?;
-        if let Some(timer) = &mut self.submissions.timer {
-            let bytes = pixels.len() + size_of_val(tables);
-            timer.on_host("upload", bytes as u64, begun.elapsed());
-        }
-        Ok(bindings)
-    }
-
-    /// Notes that work is handed over, if a profile is made.
-    fn begin(&mut self) {
-        if let Some(timer) = &mut self.submissions.timer {
-            timer.recorder.begin();
+    /// Notes a time in the profile, if one is made.
+    fn clock(&mut self, note: impl FnOnce(&mut Recorder)) {
+        if let Some(timer) = &mut self.resident.submissions.timer {
+            note(&mut timer.recorder);
         }
     }
 
-    /// Notes that a result is there.
-    fn end(&mut self) {
-        if let Some(timer) = &mut self.submissions.timer {
-            timer.recorder.end();
+    /// Makes the device usable after an error, if that can be.
+    fn mend(&mut self, error: ExecError) -> Result<(), ExecError> {
+        let fewer = self.together / 2;
+        match error {
+            ExecError::OutOfMemory { .. } if fewer > 0 => {
+                self.resident.abandon();
+                self.at_once = fewer;
+                Ok(())
+            }
+            ExecError::Lost { device, message } if self.reopened => Err(ExecError::Lost {
+                device,
+                message: format!("{message}, once more after it had been opened again"),
+            }),
+            ExecError::Lost { device, message } => {
+                self.reopened = true;
+                self.at_once = fewer.max(1);
+                let lost = |error: ExecError| ExecError::Lost {
+                    device,
+                    message: format!("{message}, and it cannot be opened again ({error})"),
+                };
+                let opened = self.resident.device.reopened();
+                let moved = opened.and_then(|opened| {
+                    self.resident
+                        .moved(Arc::new(opened), &self.recording, DEPTH)
+                });
+                moved.map_err(lost)
+            }
+            error => Err(error),
         }
     }
 
-    /// Runs the network on at most as many images as are run together.
-    fn run_batch(&mut self, images: &[f32], count: usize) -> Result<Vec<f32>, ExecError> {
-        let loaded = self.loaded.clone();
-        let pitch = loaded.recording.pitch;
-        let dispatches = [enter(self.input, pitch), leave(self.output, pitch)];
-        let pipelines = self
-            .device
-            .pipelines(&dispatches.each_ref().map(|d| &d.shader))?;
-        let numbers = self.output.shape.elements() * count;
-        let pixels = bytemuck::cast_slice(images);
-        let bindings = self.surround(pixels, &[0], numbers, &dispatches)?;
-        let traffic = [self.input, self.output].map(Traffic::planar);
-        let mut around = items(&dispatches, &traffic, &pipelines, true, count);
-        let mut all: Vec<Item<'_>> = around.next().into_iter().collect();
-        all.extend(items(
-            &loaded.recording.dispatches,
-            &loaded.recording.traffic,
-            &loaded.pipelines,
-            false,
-            count,
-        ));
-        all.extend(around);
-        self.hand_over(&all, &bindings, 4 * numbers as u64, &Silent)?;
-        let read = self.readings.finish(&mut self.submissions, &Silent)?;
-        read.ok_or_else(|| self.device.failure("a result is missing"))
+    /// Begins all frames under way that the device does not have.
+    fn begin_frames(&mut self, progress: &dyn Progress) -> Result<(), ExecError> {
+        for index in 0..self.frames.len() {
+            if !self.frames[index].begun {
+                let frame = Arc::clone(&self.frames[index].frame);
+                self.begin(&frame, progress)?;
+                self.frames[index].begun = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, frame: &Frame, progress: &dyn Progress) -> Result<(), ExecError> {
+        let (count, channels) = (frame.windows.count(), self.output.shape.channels);
+        let together = self.prepare(count, progress)?;
+        let pitch = self.recording.pitch;
+        let tables = Tables::new(frame);
+        let around = |dispatch, traffic, images, windows| Stage::Around {
+            dispatch,
+            traffic,
+            images,
+            windows,
+        };
+        let mut stages = Vec::new();
+        for first in (0..count).step_by(together) {
+            let images = together.min(count - first);
+            let gather = tables.gather(frame, self.input, pitch, first);
+            let blend = tables.blend(frame, self.output, pitch, [first, images]);
+            let traffic = Traffic::gather(frame, self.input);
+            stages.push(around(gather, traffic, images, 0));
+            stages.push(Stage::Network { images });
+            let traffic = Traffic::blend(frame, self.output, images);
+            stages.push(around(blend, traffic, 1, images));
+        }
+        let traffic = Traffic::finish(frame, channels);
+        stages.push(around(tables.finish(frame, channels), traffic, 1, 0));
+        let [height, width] = frame.windows.frame;
+        let work = Work {
+            pixels: bytes(&frame.pixels),
+            tables: &tables.words,
+            planes: (channels + 1) * height * width,
+            result: channels * height * width,
+            stages,
+        };
+        self.resident.begin(&self.recording, &work, progress)
+    }
+
+    /// Runs the network on the first of some images, as many as are run together; their results, and their number.
+    fn run_some(&mut self, images: &[f32]) -> Result<(Vec<f32>, usize), ExecError> {
+        let size = self.input.shape.elements();
+        let images_together = self.prepare(images.len() / size, &Silent)?;
+        let pitch = self.recording.pitch;
+        let around = |dispatch, place| Stage::Around {
+            dispatch,
+            traffic: Traffic::planar(place),
+            images: images_together,
+            windows: 0,
+        };
+        let numbers = self.output.shape.elements() * images_together;
+        let work = Work {
+            pixels: bytemuck::cast_slice(&images[..images_together * size]),
+            tables: &[0],
+            planes: numbers,
+            result: numbers,
+            stages: vec![
+                around(enter(self.input, pitch), self.input),
+                Stage::Network {
+                    images: images_together,
+                },
+                around(leave(self.output, pitch), self.output),
+            ],
+        };
+        self.resident.begin(&self.recording, &work, &Silent)?;
+        let read = self.resident.finish(&Silent)?;
+        let read = read.ok_or_else(|| self.resident.device.failure("a result is missing"))?;
+        Ok((read, images_together))
     }
 }
 
@@ -257,84 +261,73 @@ impl Session for GpuSession {
                 found: format!("{} numbers", images.len()),
             });
         }
-        self.begin();
         let numbers = self.program.output().elements().saturating_mul(count);
         let mut results = Vec::new();
         let room = results.try_reserve_exact(numbers);
         room.map_err(|error| {
             let message = format!("no room for the results of {count} images: {error}");
-            self.device.failure(message)
+            self.resident.device.failure(message)
         })?;
+        self.clock(Recorder::begin);
         let mut rest = images;
         while !rest.is_empty() {
-            let batch = self.reserve(rest.len() / input.elements())?;
-            let (images, after) = rest.split_at(batch * input.elements());
-            rest = after;
-            results.extend(self.run_batch(images, batch)?);
+            let (some, number) = self.persist(|session| session.run_some(rest))?;
+            results.extend(some);
+            rest = &rest[number * input.elements()..];
         }
-        self.end();
+        self.clock(Recorder::end);
         Ok(results)
     }
 
     fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
         check(&frame, self.program.input(), self.program.output())?;
-        self.begin();
-        let (count, channels) = (frame.windows.count(), self.output.shape.channels);
-        let at_once = self.reserve(count)?;
-        let loaded = self.loaded.clone();
-        let pitch = loaded.recording.pitch;
-        let tables = Tables::new(&frame);
-        let (mut dispatches, mut traffic) = (Vec::new(), Vec::new());
-        for first in (0..count).step_by(at_once) {
-            let batch = at_once.min(count - first);
-            dispatches.push(tables.gather(&frame, self.input, pitch, first));
-            dispatches.push(tables.blend(&frame, self.output, pitch, [first, batch]));
-            traffic.push(Traffic::gather(&frame, self.input));
-            traffic.push(Traffic::blend(&frame, self.output, batch));
-        }
-        dispatches.push(tables.finish(&frame, channels));
-        traffic.push(Traffic::finish(&frame, channels));
-        let shaders: Vec<&Shader> = dispatches.iter().map(|d| &d.shader).collect();
-        let pipelines = self.device.pipelines(&shaders)?;
-        let [height, width] = frame.windows.frame;
-        let pixels = bytes(&frame.pixels);
-        let numbers = (channels + 1) * height * width;
-        let bindings = self.surround(pixels, &tables.words, numbers, &dispatches)?;
-        let mut around = items(&dispatches, &traffic, &pipelines, true, 1);
-        let mut all: Vec<Item<'_>> = Vec::new();
-        for first in (0..count).step_by(at_once) {
-            let batch = at_once.min(count - first);
-            if let Some(mut gather) = around.next() {
-                gather.workgroups[2] = batch as u32;
-                all.push(gather);
-            }
-            all.extend(items(
-                &loaded.recording.dispatches,
-                &loaded.recording.traffic,
-                &loaded.pipelines,
-                false,
-                batch,
-            ));
-            if let Some(mut blend) = around.next() {
-                blend.windows = batch as u64;
-                all.push(blend);
-            }
-        }
-        all.extend(around);
-        let read = 4 * (channels * height * width) as u64;
-        self.hand_over(&all, &bindings, read, progress)
+        self.fits(&frame.windows, frame.pixels.kind().size())?;
+        self.clock(Recorder::begin);
+        self.frames.push_back(UnderWay {
+            frame: Arc::new(frame),
+            begun: false,
+        });
+        self.persist(|session| session.begin_frames(progress))
     }
 
     fn collect(&mut self, progress: &dyn Progress) -> Result<Option<Vec<f32>>, ExecError> {
-        let read = self.readings.finish(&mut self.submissions, progress)?;
-        if read.is_some() {
-            self.end();
+        if self.frames.is_empty() {
+            return Ok(None);
         }
-        Ok(read)
+        let result = self.persist(|session| {
+            session.begin_frames(progress)?;
+            session.resident.finish(progress)
+        })?;
+        if let Some(done) = self.frames.pop_front() {
+            let windows = done.frame.windows.count() as u64;
+            self.resident.submissions.taken(windows);
+        }
+        self.clock(Recorder::end);
+        Ok(result)
     }
 
     fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
-        self.submissions.profile()
+        self.resident.submissions.profile()
+    }
+
+    fn fits(&self, windows: &Windows, bytes: usize) -> Result<(), ExecError> {
+        let device = &self.resident.device;
+        let [height, width] = windows.frame;
+        let pixels = (height as u64).saturating_mul(width as u64);
+        let of = |channels: usize, bytes: usize| pixels.saturating_mul((channels * bytes) as u64);
+        let (inputs, outputs) = (self.input.shape.channels, self.output.shape.channels);
+        let frame = of(inputs, bytes);
+        // The last plane is the sum of weights.
+        let planes = of(outputs + 1, 4);
+        device.holds("a frame", frame.max(planes), ANOTHER_DEVICE)?;
+        let staged = frame.saturating_add(of(outputs, 4));
+        let whole = staged
+            .saturating_add(frame)
+            .saturating_add(planes)
+            .saturating_add(image_bytes(device, &self.recording))
+            .saturating_add(scratch_bytes(&self.recording))
+            .saturating_add(size_of_val(&*self.recording.constants) as u64);
+        device.holds_together("a frame with its network", whole, ANOTHER_DEVICE)
     }
 
     fn depth(&self) -> usize {

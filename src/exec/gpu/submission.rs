@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wgpu::{
-    BindGroup, Buffer, CommandEncoder, ComputePass, ComputePipeline, PollType, SubmissionIndex,
-};
+use wgpu::{BindGroup, CommandEncoder, ComputePass, ComputePipeline, SubmissionIndex};
 
 use super::device::{Device, SLOT};
 use super::record::Dispatch;
@@ -15,11 +13,12 @@ use super::traffic::Traffic;
 use crate::exec::{ExecError, Profile};
 use crate::progress::{Progress, Silent};
 
-/// What is handed to the device at once takes about so long: desktops reset a device that is busy for seconds.
+/// What is handed to the device at once takes about so long: desktops reset a device that is busy for seconds. Half a
+/// second is never meant to be reached.
 const SUBMISSION: Duration = Duration::from_millis(250);
 
 /// What is handed over first, before it is known how fast the device is: multiplications and additions.
-const FIRST_FLOPS: u64 = 2_000_000_000;
+pub(super) const FIRST_FLOPS: u64 = 2_000_000_000;
 
 /// The most that is handed over before something of it is done.
 const MOST_UNDER_WAY: usize = 2;
@@ -32,6 +31,12 @@ pub(super) struct Submissions {
     under_way: VecDeque<Submission>,
     /// How many there were.
     count: u64,
+    /// When the latest that is done was done.
+    done: Instant,
+    /// Windows that `progress` has heard of, of frames whose results were not taken yet.
+    stepped: u64,
+    /// How many of them are run again, and not told again.
+    again: u64,
     /// If a profile is made.
     pub(super) timer: Option<Timer>,
 }
@@ -41,7 +46,22 @@ struct Submission {
     index: SubmissionIndex,
     number: u64,
     windows: u64,
+    flops: u64,
+    begun: Instant,
     timing: Option<Timing>,
+}
+
+/// What is handed over together.
+pub(super) struct Batch<'a> {
+    pub(super) items: &'a [Item<'a>],
+    /// What the network's kernels are bound to, and those around it.
+    pub(super) network: &'a BindGroup,
+    pub(super) around: &'a BindGroup,
+    /// Written before all items, and after them.
+    pub(super) before: &'a dyn Fn(&mut CommandEncoder),
+    pub(super) after: &'a dyn Fn(&mut CommandEncoder),
+    /// The bytes that these copy; `None` if it is no work that a profile is made of.
+    pub(super) copied: Option<[u64; 2]>,
 }
 
 /// A dispatch of a batch, ready to be encoded.
@@ -54,28 +74,7 @@ pub(super) struct Item<'a> {
     pub(super) workgroups: [u32; 3],
     flops: u64,
     /// How many windows are finished with it.
-    pub(super) windows: u64,
-}
-
-/// What the kernels of a network are bound to, and those around it.
-#[derive(Clone, Copy)]
-pub(super) struct Bindings<'a> {
-    pub(super) network: &'a BindGroup,
-    pub(super) around: &'a BindGroup,
-}
-
-/// A result that is copied to where it can be read.
-#[derive(Clone, Copy)]
-pub(super) struct Readback<'a> {
-    pub(super) from: &'a Buffer,
-    pub(super) to: &'a Buffer,
-    pub(super) bytes: u64,
-}
-
-impl Readback<'_> {
-    pub(super) fn encode(self, encoder: &mut CommandEncoder) {
-        encoder.copy_buffer_to_buffer(self.from, 0, self.to, 0, self.bytes);
-    }
+    windows: u64,
 }
 
 impl Submissions {
@@ -87,57 +86,93 @@ impl Submissions {
             budget: None,
             under_way: VecDeque::new(),
             count: 0,
+            done: Instant::now(),
+            stepped: 0,
+            again: 0,
         }
     }
 
-    /// Hands items over, in parts that do not take long; the last ends with `readback`. Gives its number.
+    /// Forgets what is under way, on this device or on the one that has taken its place: it is run again.
+    pub(super) fn restart(&mut self, device: Arc<Device>) {
+        if let Some(timer) = &mut self.timer {
+            timer.restart(device.clone());
+        }
+        self.device = device;
+        self.budget = None;
+        self.under_way.clear();
+        self.again = self.stepped;
+    }
+
+    /// The results of so many windows are taken, and will not be run again.
+    pub(super) fn taken(&mut self, windows: u64) {
+        self.stepped = self.stepped.saturating_sub(windows);
+    }
+
+    /// What is handed over at once: multiplications and additions.
+    pub(super) fn budget(&self) -> u64 {
+        self.budget.unwrap_or(FIRST_FLOPS)
+    }
+
+    /// Whether it is known how fast the device is.
+    pub(super) fn is_measured(&self) -> bool {
+        self.budget.is_some()
+    }
+
+    /// Hands a batch over, in parts that do not take long. Gives the numbers of the first part and the last.
     pub(super) fn hand_over(
         &mut self,
-        items: &[Item<'_>],
-        bindings: Bindings<'_>,
-        readback: Readback<'_>,
+        batch: &Batch<'_>,
         progress: &dyn Progress,
-    ) -> Result<u64, ExecError> {
-        let mut rest = items;
+    ) -> Result<[u64; 2], ExecError> {
+        let first = self.count + 1;
+        let mut rest = batch.items;
         loop {
-            let budget = self.budget.unwrap_or(FIRST_FLOPS);
             let most = self.timer.as_ref().map_or(usize::MAX, |_| MOST_TIMED);
-            let (part, after) = rest.split_at(affordable(rest, budget).min(most));
+            let (part, after) = rest.split_at(affordable(rest, self.budget()).min(most));
             rest = after;
             let mut encoder = self
                 .device
                 .device
                 .create_command_encoder(&Default::default());
-            let readback = rest.is_empty().then_some(readback);
-            let mut timing = match &mut self.timer {
-                Some(timer) => Some(timer.encode(&mut encoder, part, bindings, readback)?),
-                None => {
-                    encode(&mut encoder, part, bindings, readback);
+            let part = Part {
+                items: part,
+                is_first: self.count + 1 == first,
+                is_last: rest.is_empty(),
+            };
+            let mut timing = match (&mut self.timer, batch.copied) {
+                (Some(timer), Some(copied)) => {
+                    Some(timer.encode(&mut encoder, part, batch, copied)?)
+                }
+                _ => {
+                    encode(&mut encoder, part, batch);
                     None
                 }
             };
             let begun = Instant::now();
             let index = self.device.queue.submit([encoder.finish()]);
+            self.device.check()?;
             if let Some(timing) = &mut timing {
                 timing.read();
             }
+            let part = part.items;
             self.count += 1;
             self.under_way.push_back(Submission {
                 index,
                 number: self.count,
                 windows: part.iter().map(|item| item.windows).sum(),
+                flops: part.iter().map(|item| item.flops).sum(),
+                begun,
                 timing,
             });
             if rest.is_empty() {
-                return Ok(self.count);
+                return Ok([first, self.count]);
             }
-            if self.budget.is_none() {
-                // Nothing else is under way: what this takes tells how fast the device is.
-                self.wait(0, progress)?;
-                let flops: u64 = part.iter().map(|item| item.flops).sum();
-                self.budget = Some(affordable_flops(flops, begun.elapsed()));
-            }
-            self.wait(MOST_UNDER_WAY - 1, progress)?;
+            let most = if self.is_measured() {
+                MOST_UNDER_WAY - 1
+            } else {
+                0
+            };
+            self.wait(most, progress)?;
         }
     }
 
@@ -161,7 +196,7 @@ impl Submissions {
     }
 
     /// Waits until at most so many submissions are under way.
-    fn wait(&mut self, most: usize, progress: &dyn Progress) -> Result<(), ExecError> {
+    pub(super) fn wait(&mut self, most: usize, progress: &dyn Progress) -> Result<(), ExecError> {
         while self.under_way.len() > most {
             if progress.interrupted() {
                 return Err(ExecError::Interrupted);
@@ -169,51 +204,55 @@ impl Submissions {
             let Some(first) = self.under_way.pop_front() else {
                 break;
             };
-            self.wait_for(&first.index)?;
+            self.device.wait(Some(first.index))?;
             if let (Some(timer), Some(timing)) = (&mut self.timer, first.timing) {
                 timer.finish(timing)?;
             }
-            if first.windows > 0 {
-                progress.step(first.windows);
+            // It began when it was handed over, or when the one before it was done.
+            let took = first.begun.max(self.done).elapsed();
+            self.done = Instant::now();
+            self.budget = learnt(self.budget, first.flops, took);
+            let again = first.windows.min(self.again);
+            self.again -= again;
+            let new = first.windows - again;
+            if new > 0 {
+                self.stepped += new;
+                progress.step(new);
             }
         }
         Ok(())
     }
-
-    fn wait_for(&self, index: &SubmissionIndex) -> Result<(), ExecError> {
-        let waited = self.device.device.poll(PollType::Wait {
-            submission_index: Some(index.clone()),
-            timeout: None,
-        });
-        self.device.check()?;
-        waited.map_err(|error| self.device.failure(error.to_string()))?;
-        Ok(())
-    }
 }
 
-/// Writes a compute pass of these dispatches, and what follows it.
-fn encode(
-    encoder: &mut CommandEncoder,
-    items: &[Item<'_>],
-    bindings: Bindings<'_>,
-    readback: Option<Readback<'_>>,
-) {
+/// Items of a batch that are handed over at once.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) items: &'a [Item<'a>],
+    pub(super) is_first: bool,
+    pub(super) is_last: bool,
+}
+
+/// Writes a compute pass of these dispatches, and what is before and after the batch.
+fn encode(encoder: &mut CommandEncoder, part: Part<'_>, batch: &Batch<'_>) {
+    if part.is_first {
+        (batch.before)(encoder);
+    }
     let mut pass = encoder.begin_compute_pass(&Default::default());
-    for item in items {
-        dispatch(&mut pass, item, bindings);
+    for item in part.items {
+        dispatch(&mut pass, item, batch);
     }
     drop(pass);
-    if let Some(readback) = readback {
-        readback.encode(encoder);
+    if part.is_last {
+        (batch.after)(encoder);
     }
 }
 
 /// Writes a dispatch.
-pub(super) fn dispatch(pass: &mut ComputePass<'_>, item: &Item<'_>, bindings: Bindings<'_>) {
+pub(super) fn dispatch(pass: &mut ComputePass<'_>, item: &Item<'_>, batch: &Batch<'_>) {
     let bound = if item.around {
-        bindings.around
+        batch.around
     } else {
-        bindings.network
+        batch.network
     };
     pass.set_pipeline(item.pipeline);
     pass.set_bind_group(0, bound, &[item.offset]);
@@ -221,45 +260,67 @@ pub(super) fn dispatch(pass: &mut ComputePass<'_>, item: &Item<'_>, bindings: Bi
     pass.dispatch_workgroups(x, y, z);
 }
 
-/// Dispatches for so many images, whose numbers lie one after another.
-pub(super) fn items<'a>(
-    dispatches: &'a [Dispatch],
-    traffic: &'a [Traffic],
-    pipelines: &'a [ComputePipeline],
-    around: bool,
-    images: usize,
-) -> impl Iterator<Item = Item<'a>> {
-    let all = dispatches.iter().zip(traffic).zip(pipelines).enumerate();
-    all.map(move |(index, ((dispatch, traffic), pipeline))| Item {
-        dispatch,
-        traffic: *traffic,
-        pipeline,
-        around,
-        offset: (index * SLOT) as u32,
-        workgroups: [
-            dispatch.workgroups[0],
-            dispatch.workgroups[1],
-            images as u32,
-        ],
-        flops: dispatch.flops * images as u64,
-        windows: 0,
-    })
+impl<'a> Item<'a> {
+    /// A dispatch for so many images. Its numbers are those of that place among the network's, or those around it.
+    pub(super) fn new(
+        dispatch: &'a Dispatch,
+        traffic: Traffic,
+        pipeline: &'a ComputePipeline,
+        place: usize,
+        images: usize,
+    ) -> Self {
+        let [x, y] = dispatch.workgroups;
+        Self {
+            dispatch,
+            traffic,
+            pipeline,
+            around: dispatch.shader.kernel.is_around(),
+            offset: (place * SLOT) as u32,
+            workgroups: [x, y, images as u32],
+            flops: dispatch.flops * images as u64,
+            windows: 0,
+        }
+    }
+
+    /// The same, with so many windows finished with it.
+    pub(super) fn finishing(mut self, windows: usize) -> Self {
+        self.windows = windows as u64;
+        self
+    }
 }
 
 /// How many of the items, at least one, together stay within a budget.
 fn affordable(items: &[Item<'_>], budget: u64) -> usize {
+    affordable_of(items.iter().map(|item| item.flops), budget)
+}
+
+fn affordable_of(flops: impl Iterator<Item = u64>, budget: u64) -> usize {
     let mut sum = 0_u64;
-    let fitting = items.iter().take_while(|item| {
-        sum = sum.saturating_add(item.flops);
+    let fitting = flops.take_while(|flops| {
+        sum = sum.saturating_add(*flops);
         sum <= budget
     });
     fitting.count().max(1)
 }
 
-/// How much can be computed in the time that a submission may take, if `flops` took so long.
-fn affordable_flops(flops: u64, took: Duration) -> u64 {
+/// The budget, after a submission of `flops` took so long, or less: it may have been done before it was looked at. So a
+/// faster one always tells more, and a slower one only if it took longer than a submission ever should.
+fn learnt(budget: Option<u64>, flops: u64, took: Duration) -> Option<u64> {
     let share = SUBMISSION.as_secs_f64() / took.as_secs_f64().max(1e-6);
-    (flops as f64 * share) as u64
+    let found = (flops as f64 * share) as u64;
+    let tells = flops >= FIRST_FLOPS / 2 || took >= SUBMISSION / 4;
+    match budget {
+        _ if !tells => budget,
+        Some(budget) if took <= 2 * SUBMISSION => Some(budget.max(found)),
+        _ => Some(found.max(1)),
+    }
+}
+
+/// How many images are run together, so that the dispatch which computes most for each, `largest`, stays within a budget: a
+/// power of two, so that memory is not made anew for each bit that is learnt of the device's speed.
+pub(super) fn images_within(budget: u64, largest: u64) -> usize {
+    let fitting = usize::try_from(budget / largest.max(1)).unwrap_or(usize::MAX);
+    1 << fitting.max(1).ilog2()
 }
 
 #[cfg(test)]
@@ -269,8 +330,46 @@ mod tests {
     #[test]
     fn what_is_handed_over_at_once_takes_a_quarter_of_a_second() {
         let second = Duration::from_secs(1);
-        assert_eq!(affordable_flops(1_000_000, second), 250_000);
-        assert_eq!(affordable_flops(1_000_000, second / 1000), 250_000_000);
-        assert!(affordable_flops(1_000_000, Duration::ZERO) > 0);
+        let flops = FIRST_FLOPS;
+        assert_eq!(learnt(None, flops, second), Some(flops / 4));
+        assert_eq!(learnt(None, flops, second / 1000), Some(flops * 250));
+        assert!(learnt(None, flops, Duration::ZERO) > Some(flops));
+        // What is small and quick tells nothing.
+        assert_eq!(learnt(None, 1000, second / 1000), None);
+        assert_eq!(learnt(Some(7), 1000, second / 1000), Some(7));
+        // What is small and slow does.
+        assert_eq!(learnt(None, 1000, second), Some(250));
+        assert_eq!(learnt(None, 1, 1000 * second), Some(1));
+    }
+
+    #[test]
+    fn only_what_took_far_too_long_lowers_the_budget() {
+        let fast = Some(FIRST_FLOPS * 10);
+        assert_eq!(learnt(fast, FIRST_FLOPS, SUBMISSION), fast);
+        assert_eq!(learnt(fast, FIRST_FLOPS, 2 * SUBMISSION), fast);
+        let slow = learnt(fast, FIRST_FLOPS, 4 * SUBMISSION);
+        assert_eq!(slow, Some(FIRST_FLOPS / 4));
+        assert_eq!(learnt(slow, FIRST_FLOPS, SUBMISSION / 10), fast);
+    }
+
+    #[test]
+    fn images_are_run_together_as_the_largest_dispatch_affords() {
+        assert_eq!(images_within(1000, 2000), 1);
+        assert_eq!(images_within(1000, 1000), 1);
+        assert_eq!(images_within(3999, 1000), 2);
+        assert_eq!(images_within(4000, 1000), 4);
+        assert_eq!(images_within(0, 0), 1);
+        assert_eq!(images_within(u64::MAX, 0), 1 << 63);
+    }
+
+    #[test]
+    fn parts_stay_within_the_budget_and_always_go_on() {
+        let cut = |list: &[u64], budget: u64| affordable_of(list.iter().copied(), budget);
+        assert_eq!(cut(&[3, 3, 3], 6), 2);
+        assert_eq!(cut(&[3, 3, 3], 100), 3);
+        // One that is larger than the budget goes alone.
+        assert_eq!(cut(&[7, 1, 1], 6), 1);
+        assert_eq!(cut(&[1, 7, 1], 6), 1);
+        assert_eq!(cut(&[u64::MAX, u64::MAX], u64::MAX - 1), 1);
     }
 }

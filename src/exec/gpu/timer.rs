@@ -4,22 +4,23 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use wgpu::{
-    Buffer, BufferUsages, CommandEncoder, ComputePassDescriptor, ComputePassTimestampWrites,
-    MapMode, QuerySet, QuerySetDescriptor, QueryType,
+    BufferUsages, CommandEncoder, ComputePassDescriptor, ComputePassTimestampWrites, MapMode,
+    QuerySet, QuerySetDescriptor, QueryType,
 };
 
+use super::allocation::Allocation;
 use super::device::Device;
 use super::record::Dispatch;
-use super::submission::{Bindings, Item, Readback, dispatch};
+use super::submission::{Batch, Item, Part, dispatch};
 use crate::exec::ExecError;
 use crate::exec::profile::{Done, Profile, Recorder, shapes};
 
-/// The most dispatches that are handed over at once when they are timed: with two timestamps each, and two around a
-/// readback, half of what a set may have.
-pub(super) const MOST_TIMED: usize = 1023;
+/// The most dispatches that are handed over at once when they are timed: with two timestamps each, and around an upload
+/// and a readback, half of what a set may have.
+pub(super) const MOST_TIMED: usize = 1022;
 
 /// The timestamps of a submission.
-const QUERIES: u32 = 2 * (MOST_TIMED as u32 + 1);
+const QUERIES: u32 = 2 * (MOST_TIMED as u32 + 2);
 
 /// A timestamp's bytes.
 const STAMP: u64 = 8;
@@ -35,8 +36,8 @@ pub(super) struct Timer {
 /// Timestamps, and buffers through which they are read.
 struct Stamps {
     queries: QuerySet,
-    resolved: Buffer,
-    read: Buffer,
+    resolved: Allocation,
+    read: Allocation,
 }
 
 /// The timestamps of a submission, in pairs, and what was done between those of each.
@@ -59,32 +60,31 @@ impl Timer {
         self.recorder.profile()
     }
 
-    /// Notes what this process did for the device, by the clock.
-    pub(super) fn on_host(&mut self, name: &str, bytes: u64, time: Duration) {
-        let row = self.recorder.row(name, "", name);
-        let done = Done {
-            calls: 1,
-            time,
-            flops: 0,
-            bytes,
-        };
-        self.recorder.add(row, done);
+    /// Goes on with the device that has taken the place of this one, or with the same.
+    pub(super) fn restart(&mut self, device: Arc<Device>) {
+        self.free.clear();
+        self.device = device;
     }
 
-    /// Encodes dispatches, at most [`MOST_TIMED`], and a readback, with timestamps around each.
+    /// Encodes a part of a batch, at most [`MOST_TIMED`] dispatches, with timestamps around each and around what is copied
+    /// before and after them.
     pub(super) fn encode(
         &mut self,
         encoder: &mut CommandEncoder,
-        items: &[Item<'_>],
-        bindings: Bindings<'_>,
-        readback: Option<Readback<'_>>,
+        part: Part<'_>,
+        batch: &Batch<'_>,
+        [uploaded, read]: [u64; 2],
     ) -> Result<Timing, ExecError> {
         let stamps = match self.free.pop() {
             Some(stamps) => stamps,
             None => Stamps::new(&self.device)?,
         };
-        let mut done = Vec::with_capacity(items.len() + 1);
-        for item in items {
+        let mut done = Vec::with_capacity(part.items.len() + 2);
+        if part.is_first {
+            stamps.around(encoder, done.len(), batch.before);
+            done.push(self.copied("upload", uploaded));
+        }
+        for item in part.items {
             let first = 2 * done.len() as u32;
             let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor {
                 label: None,
@@ -94,20 +94,13 @@ impl Timer {
                     end_of_pass_write_index: Some(first + 1),
                 }),
             });
-            dispatch(&mut pass, item, bindings);
+            dispatch(&mut pass, item, batch);
+            drop(pass);
             done.push(self.of(item));
         }
-        if let Some(readback) = readback {
-            let first = 2 * done.len() as u32;
-            stamps.mark(encoder, first);
-            readback.encode(encoder);
-            stamps.mark(encoder, first + 1);
-            let copied = Done {
-                calls: 1,
-                bytes: readback.bytes,
-                ..Done::default()
-            };
-            done.push((self.recorder.row("readback", "", "readback"), copied));
+        if part.is_last {
+            stamps.around(encoder, done.len(), batch.after);
+            done.push(self.copied("readback", read));
         }
         let count = 2 * done.len() as u32;
         encoder.resolve_query_set(&stamps.queries, 0..count, &stamps.resolved, 0);
@@ -118,6 +111,16 @@ impl Timer {
             done,
             mapped: None,
         })
+    }
+
+    /// The row of a copy, and what it does.
+    fn copied(&mut self, name: &str, bytes: u64) -> (usize, Done) {
+        let done = Done {
+            calls: 1,
+            bytes,
+            ..Done::default()
+        };
+        (self.recorder.row(name, "", name), done)
     }
 
     /// The row of a dispatch, and what it does.
@@ -208,6 +211,19 @@ impl Stamps {
             resolved: device.buffer("timestamps", bytes, resolved)?,
             read: device.buffer("timestamps", bytes, read)?,
         })
+    }
+
+    /// Notes the times before and after what `copy` writes, as the pair of that place.
+    fn around(
+        &self,
+        encoder: &mut CommandEncoder,
+        pair: usize,
+        copy: &dyn Fn(&mut CommandEncoder),
+    ) {
+        let first = 2 * pair as u32;
+        self.mark(encoder, first);
+        copy(encoder);
+        self.mark(encoder, first + 1);
     }
 
     /// Notes the time between two commands, by a pass that does nothing: that is where all devices can.

@@ -8,8 +8,7 @@ use model_bundle::exec::{Executor, Finish, KernelTime, Profile};
 use model_bundle::nn::{Op, Shape, fuse};
 use model_bundle::progress::Silent;
 
-use super::frames::{SIDE, convolution, frame};
-use super::{Random, single};
+use model_bundle::exec::cases::{Random, SIDE, convolution, frame, single};
 
 fn row<'a>(profile: &'a Profile, name: &str) -> &'a KernelTime {
     let found = profile.kernels.iter().find(|row| row.name == name);

@@ -10,8 +10,7 @@ use model_bundle::nn::{Program, fuse};
 use model_bundle::progress::Silent;
 
 use super::{adapter, bits, with_devices};
-use crate::cpu::Random;
-use crate::cpu::frames::{SIDE, convolution, frame};
+use model_bundle::exec::cases::{Random, SIDE, convolution, frame};
 
 fn rows<'a>(profile: &'a Profile, name: &str) -> Vec<&'a KernelTime> {
     let rows = profile.kernels.iter();
