@@ -18,7 +18,7 @@ fn row<'a>(profile: &'a Profile, name: &str) -> &'a KernelTime {
 #[test]
 fn every_op_has_a_row_and_no_bit_changes() {
     let mut random = Random(1);
-    let program = Arc::new(fuse(convolution(&mut random, 2, 3)));
+    let program = Arc::new(fuse(convolution(&mut random, 2, 3).unwrap()));
     let frame = frame(&mut random, 2, [30, 41], Finish::Sigmoid);
     let windows = frame.windows.count();
     let cpu = |profile| Cpu::new(2).unwrap().with_profile(profile);
@@ -81,7 +81,7 @@ fn every_op_has_a_row_and_no_bit_changes() {
 fn images_enter_and_leave() {
     let mut random = Random(2);
     let conv = random.conv(2, 4, [1, 1], 1);
-    let graph = single(Shape::new(2, SIDE, SIDE), Op::Conv(conv));
+    let graph = single(Shape::new(2, SIDE, SIDE), Op::Conv(conv)).unwrap();
     let images = Random(3).numbers(5 * graph.input().elements());
     let cpu = Cpu::new(1).unwrap().with_windows(2.try_into().unwrap());
     let program = Arc::new(fuse(graph));

@@ -46,7 +46,7 @@ fn run(
 fn every_dispatch_is_timed_and_no_bit_changes() {
     with_devices(|_| {
         let mut random = Random(1);
-        let graph = convolution(&mut random, 2, 3);
+        let graph = convolution(&mut random, 2, 3).unwrap();
         let program = Arc::new(fuse(graph));
         // More dispatches than are timed in one submission.
         let frame = frame(&mut random, 2, [150, 151], Finish::Sigmoid);
@@ -103,7 +103,7 @@ fn every_dispatch_is_timed_and_no_bit_changes() {
 fn together_or_alone_and_in_half_precision_windows_are_the_same_work() {
     with_devices(|devices| {
         let mut random = Random(2);
-        let program = Arc::new(fuse(convolution(&mut random, 4, 4)));
+        let program = Arc::new(fuse(convolution(&mut random, 4, 4).unwrap()));
         let frame = frame(&mut random, 4, [30, 41], Finish::Keep);
         let windows = frame.windows.count() as u64;
         let work = (&program, &frame);
