@@ -11,6 +11,7 @@ mod diff;
 mod init;
 mod lock;
 mod printer;
+mod profile;
 mod run;
 mod show;
 mod table;

@@ -52,7 +52,7 @@ fn unet() -> Arc<Program> {
 }
 
 fn session(device: &Arc<Device>) -> GpuSession {
-    GpuSession::new(device.clone(), nafnet(), NonZeroUsize::new(TOGETHER)).unwrap()
+    GpuSession::new(device.clone(), nafnet(), NonZeroUsize::new(TOGETHER), false).unwrap()
 }
 
 /// A frame of so many rows and 90 columns.
@@ -274,7 +274,7 @@ fn what_does_not_fit_is_refused_before_it_is_run() {
     );
     assert!(text.contains("--device cpu"), "{text}");
     device.buffers.set_cap(10_000);
-    let Err(error) = GpuSession::new(device.clone(), nafnet(), None) else {
+    let Err(error) = GpuSession::new(device.clone(), nafnet(), None, false) else {
         panic!("10 kB are enough");
     };
     let text = error.to_string();
@@ -296,7 +296,8 @@ fn trusted_shaders_give_the_bits_of_checked_ones() {
         .collect();
     for program in [nafnet(), unet()] {
         let both = [Checks::All, Checks::NoLoops].map(|checks| {
-            let mut session = GpuSession::new(device(checks)?, program.clone(), None).unwrap();
+            let mut session =
+                GpuSession::new(device(checks)?, program.clone(), None, false).unwrap();
             Some(bits(&session.run(&images, 3).unwrap()))
         });
         assert_eq!(both[0], both[1]);

@@ -11,9 +11,11 @@ use super::memory::{image_bytes, scratch_bytes};
 use super::record::Recording;
 use super::resident::{Resident, Stage, Work};
 use super::submission::images_within;
+use super::traffic::Traffic;
 use super::upload::bytes;
 use crate::exec::frame::check;
-use crate::exec::{ExecError, Frame, Session};
+use crate::exec::profile::Recorder;
+use crate::exec::{ExecError, Frame, Profile, Session};
 use crate::image::Windows;
 use crate::nn::Program;
 use crate::progress::{Progress, Silent};
@@ -58,6 +60,7 @@ impl GpuSession {
         device: Arc<Device>,
         program: Arc<Program>,
         windows: Option<NonZeroUsize>,
+        profile: bool,
     ) -> Result<Self, ExecError> {
         let workgroup = device.limits.max_compute_workgroup_storage_size as usize;
         let recording = lower(&program, workgroup)?;
@@ -78,7 +81,7 @@ impl GpuSession {
         Ok(Self {
             input: place(recording.input, program.input()),
             output: place(recording.output, program.output()),
-            resident: Resident::new(device, &recording, DEPTH)?,
+            resident: Resident::new(device, &recording, DEPTH, profile)?,
             recording: Arc::new(recording),
             program,
             at_once,
@@ -127,6 +130,13 @@ impl GpuSession {
                 self.resident.abandon();
                 return Err(error);
             }
+        }
+    }
+
+    /// Notes a time in the profile, if one is made.
+    fn clock(&mut self, note: impl FnOnce(&mut Recorder)) {
+        if let Some(timer) = &mut self.resident.submissions.timer {
+            note(&mut timer.recorder);
         }
     }
 
@@ -184,8 +194,9 @@ impl GpuSession {
         let together = self.prepare(count, progress)?;
         let pitch = self.recording.pitch;
         let tables = Tables::new(frame);
-        let around = |dispatch, images, windows| Stage::Around {
+        let around = |dispatch, traffic, images, windows| Stage::Around {
             dispatch,
+            traffic,
             images,
             windows,
         };
@@ -194,11 +205,14 @@ impl GpuSession {
             let images = together.min(count - first);
             let gather = tables.gather(frame, self.input, pitch, first);
             let blend = tables.blend(frame, self.output, pitch, [first, images]);
-            stages.push(around(gather, images, 0));
+            let traffic = Traffic::gather(frame, self.input);
+            stages.push(around(gather, traffic, images, 0));
             stages.push(Stage::Network { images });
-            stages.push(around(blend, 1, images));
+            let traffic = Traffic::blend(frame, self.output, images);
+            stages.push(around(blend, traffic, 1, images));
         }
-        stages.push(around(tables.finish(frame, channels), 1, 0));
+        let traffic = Traffic::finish(frame, channels);
+        stages.push(around(tables.finish(frame, channels), traffic, 1, 0));
         let [height, width] = frame.windows.frame;
         let work = Work {
             pixels: bytes(&frame.pixels),
@@ -215,8 +229,9 @@ impl GpuSession {
         let size = self.input.shape.elements();
         let images_together = self.prepare(images.len() / size, &Silent)?;
         let pitch = self.recording.pitch;
-        let around = |dispatch| Stage::Around {
+        let around = |dispatch, place| Stage::Around {
             dispatch,
+            traffic: Traffic::planar(place),
             images: images_together,
             windows: 0,
         };
@@ -227,11 +242,11 @@ impl GpuSession {
             planes: numbers,
             result: numbers,
             stages: vec![
-                around(enter(self.input, pitch)),
+                around(enter(self.input, pitch), self.input),
                 Stage::Network {
                     images: images_together,
                 },
-                around(leave(self.output, pitch)),
+                around(leave(self.output, pitch), self.output),
             ],
         };
         self.resident.begin(&self.recording, &work, &Silent)?;
@@ -262,18 +277,21 @@ impl Session for GpuSession {
             let message = format!("no room for the results of {count} images: {error}");
             self.resident.device.failure(message)
         })?;
+        self.clock(Recorder::begin);
         let mut rest = images;
         while !rest.is_empty() {
             let (some, number) = self.persist(|session| session.run_some(rest))?;
             results.extend(some);
             rest = &rest[number * input.elements()..];
         }
+        self.clock(Recorder::end);
         Ok(results)
     }
 
     fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
         check(&frame, self.program.input(), self.program.output())?;
         self.fits(&frame.windows, frame.pixels.kind().size())?;
+        self.clock(Recorder::begin);
         self.frames.push_back(UnderWay {
             frame: Arc::new(frame),
             begun: false,
@@ -293,7 +311,12 @@ impl Session for GpuSession {
             let windows = done.frame.windows.count() as u64;
             self.resident.submissions.taken(windows);
         }
+        self.clock(Recorder::end);
         Ok(result)
+    }
+
+    fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        self.resident.submissions.profile()
     }
 
     fn fits(&self, windows: &Windows, bytes: usize) -> Result<(), ExecError> {

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wgpu::{BindGroup, CommandEncoder, ComputePipeline, SubmissionIndex};
+use wgpu::{BindGroup, CommandEncoder, ComputePass, ComputePipeline, SubmissionIndex};
 
 use super::device::{Device, SLOT};
 use super::record::Dispatch;
-use crate::exec::ExecError;
-use crate::progress::Progress;
+use super::timer::{MOST_TIMED, Timer, Timing};
+use super::traffic::Traffic;
+use crate::exec::{ExecError, Profile};
+use crate::progress::{Progress, Silent};
 
 /// What is handed to the device at once takes about so long: desktops reset a device that is busy for seconds. Half a
 /// second is never meant to be reached.
@@ -35,6 +37,8 @@ pub(super) struct Submissions {
     stepped: u64,
     /// How many of them are run again, and not told again.
     again: u64,
+    /// If a profile is made.
+    pub(super) timer: Option<Timer>,
 }
 
 /// What was handed over, and how many windows are finished with it.
@@ -44,6 +48,7 @@ struct Submission {
     windows: u64,
     flops: u64,
     begun: Instant,
+    timing: Option<Timing>,
 }
 
 /// What is handed over together.
@@ -55,22 +60,28 @@ pub(super) struct Batch<'a> {
     /// Written before all items, and after them.
     pub(super) before: &'a dyn Fn(&mut CommandEncoder),
     pub(super) after: &'a dyn Fn(&mut CommandEncoder),
+    /// The bytes that these copy; `None` if it is no work that a profile is made of.
+    pub(super) copied: Option<[u64; 2]>,
 }
 
 /// A dispatch of a batch, ready to be encoded.
 pub(super) struct Item<'a> {
+    pub(super) dispatch: &'a Dispatch,
+    pub(super) traffic: Traffic,
     pipeline: &'a ComputePipeline,
     around: bool,
     offset: u32,
-    workgroups: [u32; 3],
+    pub(super) workgroups: [u32; 3],
     flops: u64,
     /// How many windows are finished with it.
     windows: u64,
 }
 
 impl Submissions {
-    pub(super) fn new(device: Arc<Device>) -> Self {
+    /// With `profile`, all that is handed over is timed.
+    pub(super) fn new(device: Arc<Device>, profile: bool) -> Self {
         Self {
+            timer: profile.then(|| Timer::new(device.clone())),
             device,
             budget: None,
             under_way: VecDeque::new(),
@@ -83,6 +94,9 @@ impl Submissions {
 
     /// Forgets what is under way, on this device or on the one that has taken its place: it is run again.
     pub(super) fn restart(&mut self, device: Arc<Device>) {
+        if let Some(timer) = &mut self.timer {
+            timer.restart(device.clone());
+        }
         self.device = device;
         self.budget = None;
         self.under_way.clear();
@@ -113,22 +127,34 @@ impl Submissions {
         let first = self.count + 1;
         let mut rest = batch.items;
         loop {
-            let (part, after) = rest.split_at(affordable(rest, self.budget()));
+            let most = self.timer.as_ref().map_or(usize::MAX, |_| MOST_TIMED);
+            let (part, after) = rest.split_at(affordable(rest, self.budget()).min(most));
             rest = after;
             let mut encoder = self
                 .device
                 .device
                 .create_command_encoder(&Default::default());
-            if self.count + 1 == first {
-                (batch.before)(&mut encoder);
-            }
-            encode(&mut encoder, part, batch);
-            if rest.is_empty() {
-                (batch.after)(&mut encoder);
-            }
+            let part = Part {
+                items: part,
+                is_first: self.count + 1 == first,
+                is_last: rest.is_empty(),
+            };
+            let mut timing = match (&mut self.timer, batch.copied) {
+                (Some(timer), Some(copied)) => {
+                    Some(timer.encode(&mut encoder, part, batch, copied)?)
+                }
+                _ => {
+                    encode(&mut encoder, part, batch);
+                    None
+                }
+            };
             let begun = Instant::now();
             let index = self.device.queue.submit([encoder.finish()]);
             self.device.check()?;
+            if let Some(timing) = &mut timing {
+                timing.read();
+            }
+            let part = part.items;
             self.count += 1;
             self.under_way.push_back(Submission {
                 index,
@@ -136,6 +162,7 @@ impl Submissions {
                 windows: part.iter().map(|item| item.windows).sum(),
                 flops: part.iter().map(|item| item.flops).sum(),
                 begun,
+                timing,
             });
             if rest.is_empty() {
                 return Ok([first, self.count]);
@@ -166,6 +193,14 @@ impl Submissions {
         self.wait(self.under_way.len() - own, progress)
     }
 
+    /// What the device did so far, all that is under way included, if that is noted.
+    pub(super) fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        if self.timer.is_some() {
+            self.wait(0, &Silent)?;
+        }
+        Ok(self.timer.as_ref().map(Timer::profile))
+    }
+
     /// Waits until at most so many submissions are under way.
     pub(super) fn wait(&mut self, most: usize, progress: &dyn Progress) -> Result<(), ExecError> {
         while self.under_way.len() > most {
@@ -177,6 +212,9 @@ impl Submissions {
             };
             let looked = Instant::now();
             self.device.wait(Some(first.index))?;
+            if let (Some(timer), Some(timing)) = (&mut self.timer, first.timing) {
+                timer.finish(timing)?;
+            }
             // It began when it was handed over, or when the one before it was done.
             let took = first.begun.max(self.done).elapsed();
             let waited = 2 * looked.elapsed() > took;
@@ -194,32 +232,55 @@ impl Submissions {
     }
 }
 
-/// Writes a compute pass of these dispatches.
-fn encode(encoder: &mut CommandEncoder, items: &[Item<'_>], batch: &Batch<'_>) {
-    let mut pass = encoder.begin_compute_pass(&Default::default());
-    for item in items {
-        let bound = if item.around {
-            batch.around
-        } else {
-            batch.network
-        };
-        pass.set_pipeline(item.pipeline);
-        pass.set_bind_group(0, bound, &[item.offset]);
-        let [x, y, z] = item.workgroups;
-        pass.dispatch_workgroups(x, y, z);
+/// Items of a batch that are handed over at once.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) items: &'a [Item<'a>],
+    pub(super) is_first: bool,
+    pub(super) is_last: bool,
+}
+
+/// Writes a compute pass of these dispatches, and what is before and after the batch.
+fn encode(encoder: &mut CommandEncoder, part: Part<'_>, batch: &Batch<'_>) {
+    if part.is_first {
+        (batch.before)(encoder);
     }
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    for item in part.items {
+        dispatch(&mut pass, item, batch);
+    }
+    drop(pass);
+    if part.is_last {
+        (batch.after)(encoder);
+    }
+}
+
+/// Writes a dispatch.
+pub(super) fn dispatch(pass: &mut ComputePass<'_>, item: &Item<'_>, batch: &Batch<'_>) {
+    let bound = if item.around {
+        batch.around
+    } else {
+        batch.network
+    };
+    pass.set_pipeline(item.pipeline);
+    pass.set_bind_group(0, bound, &[item.offset]);
+    let [x, y, z] = item.workgroups;
+    pass.dispatch_workgroups(x, y, z);
 }
 
 impl<'a> Item<'a> {
     /// A dispatch for so many images. Its numbers are those of that place among the network's, or those around it.
     pub(super) fn new(
-        dispatch: &Dispatch,
+        dispatch: &'a Dispatch,
+        traffic: Traffic,
         pipeline: &'a ComputePipeline,
         place: usize,
         images: usize,
     ) -> Self {
         let [x, y] = dispatch.workgroups;
         Self {
+            dispatch,
+            traffic,
             pipeline,
             around: dispatch.shader.kernel.is_around(),
             offset: (place * SLOT) as u32,
