@@ -32,6 +32,8 @@ if [[ -z $work ]]; then
 fi
 mkdir -p "$work"
 export BUNDLE_CACHE_DIR=$work/cache
+# Vulkan's loader complains where it is not set.
+export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-$work}
 
 failures=()
 title() { printf '\n## %s\n\n' "$1"; }
@@ -140,19 +142,7 @@ title 'The example, against references of PyTorch'
 check 'the models of examples/rods' "$binary" test "$root/examples/rods/bundle.toml" --device "$device"
 
 cp "$networks"/{nafnet_w32,monai_unet}.{pth,json} "$work"
-cat > "$work/bundle.toml" << 'TOML'
-[bf_focus]
-bundle_name = "Nafnet"
-model_path = "nafnet_w32.pth"
-model_metadata = "nafnet_w32.json"
-inferer_args = { scale_method = "range01", patch_size = 256, overlap_ratio = 0.25, half_precision = false }
-
-[segmentation]
-bundle_name = "Unet"
-model_path = "monai_unet.pth"
-model_metadata = "monai_unet.json"
-inferer_args = { scale_method = "range01", patch_size = 256, overlap_ratio = 0.25, half_precision = false }
-TOML
+cp "$root/benches/networks.toml" "$work/bundle.toml"
 # The sides of frames, and how many frames follow each other: one window alone, and a whole frame.
 declare -A lengths=([256]=$((frames * 8)) [$side]=$frames)
 for length in "${!lengths[@]}"; do stack "$length" "${lengths[$length]}"; done
@@ -171,7 +161,7 @@ for key in bf_focus segmentation; do
       *) tolerance=5000000 ;;
     esac
     options=(--device "$device" --precision "$precision")
-    if ! run "$key" "$side" 1 "$work/gpu.npy" "${options[@]}" 2> "$work/errors"; then
+    if ! run "$key" "$side" 1 "$work/gpu.npy" "${options[@]}" > "$work/log" 2> "$work/errors"; then
       cat "$work/errors"
       # A device without float16 is not wrong.
       if ! { [[ $precision == f16 ]] && grep -q float16 "$work/errors"; }; then check "$key in $precision runs" false; fi

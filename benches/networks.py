@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy
 import tifffile
 
+import roofline
 from rounds import interleave, silent, table
 
 SIDE, CHANNELS = 256, 1
@@ -29,20 +30,6 @@ APART = 2e-5
 
 # A pause before each timed round, in which the threads of the others go to sleep.
 PAUSE = 0.2
-
-CONFIG = """
-[bf_focus]
-bundle_name = "Nafnet"
-model_path = "nafnet_w32.pth"
-model_metadata = "nafnet_w32.json"
-inferer_args = { scale_method = "range01", patch_size = 256, overlap_ratio = 0.25, half_precision = false }
-
-[segmentation]
-bundle_name = "Unet"
-model_path = "monai_unet.pth"
-model_metadata = "monai_unet.json"
-inferer_args = { scale_method = "range01", patch_size = 256, overlap_ratio = 0.25, half_precision = false }
-"""
 
 
 class Contender:
@@ -115,6 +102,28 @@ def picture(side: int) -> numpy.ndarray:
         image[box] -= 900 * numpy.exp(-((along / 11) ** 4) - (across / 4) ** 2)
     image += random.normal(0, 40, image.shape)
     return numpy.clip(image, 0, 65535).astype(numpy.uint16)
+
+
+class Both:
+    """Prints, and keeps what it printed."""
+
+    def __init__(self):
+        self.kept = []
+
+    def write(self, text: str):
+        self.kept.append(text)
+        sys.__stdout__.write(text)
+
+    def flush(self):
+        sys.__stdout__.flush()
+
+
+def into_page(page: Path, tables: str):
+    """Puts the tables of this run where those of the last one stood."""
+    begin, end = "<!-- networks.sh writes from here -->\n", "<!-- to here -->\n"
+    before, rest = page.read_text().split(begin)
+    _, after = rest.split(end)
+    page.write_text(f"{before}{begin}\n{tables.strip()}\n\n{end}{after}")
 
 
 class Bench:
@@ -197,7 +206,7 @@ class Bench:
         tifffile.imwrite(source, picture(side))
         for kind in (".pth", ".json"):
             shutil.copyfile(self.arguments.networks / f"{network}{kind}", self.work / f"{network}{kind}")
-        (self.work / "bundle.toml").write_text(CONFIG)
+        shutil.copyfile(self.here / "networks.toml", self.work / "bundle.toml")
         command = [self.arguments.bundle, "run", "-q", self.work / "bundle.toml", MODELS[network], "-i", source, "-o", ours]
         command += ["--device", "cpu", "--threads", self.threads]
         _, our_memory = run(command)
@@ -300,11 +309,14 @@ def main():
     parser.add_argument("--side", type=int, default=2048, help="of the frame")
     parser.add_argument("--only", choices=["windows", "frame", "start", "ops"], action="append", help="measure this alone (again for more)")
     parser.add_argument("--json", type=Path, help="keep all that was measured in this file")
+    parser.add_argument("--page", type=Path, help="put the tables into this page, between its two marks")
+    parser.add_argument("--roofline", type=Path, help="draw ops and networks against what the machine can do")
     arguments = parser.parse_args()
+    sys.stdout = printed = Both()
     parts = arguments.only or ["windows", "frame", "start", "ops"]
     bench = Bench(arguments)
     about = bench.measured["machine"]
-    print("{processor}, {cores} cores, {memory}, {system}; {threads} threads; load {load:.1f} at the start.".format(**about))
+    print("{processor}, {cores} cores, {memory}, {system}, Python {python}; {threads} threads; load {load:.1f} at the start.".format(**about))
     for network in MODELS:
         if "windows" in parts:
             bench.windows(network)
@@ -316,6 +328,10 @@ def main():
         bench.ops()
     if arguments.json:
         arguments.json.write_text(json.dumps(bench.measured, indent=1) + "\n")
+    if arguments.roofline:
+        arguments.roofline.write_text(roofline.picture(bench.measured))
+    if arguments.page:
+        into_page(arguments.page, "".join(printed.kept))
 
 
 if __name__ == "__main__":

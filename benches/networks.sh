@@ -2,11 +2,12 @@
 # Times bundle's CPU executor side by side with onnxruntime and PyTorch (with MONAI's windows, as HiTMicTools has them),
 # and prints the tables of docs/performance.md. About twelve minutes on two cores, without --rust-peers.
 #
-#   benches/networks.sh [--venv VENV] [--rust-peers] [--json OUT.json] [FOLDER] [networks.py's options]
+#   benches/networks.sh [--venv VENV] [--rust-peers] [--record | --json OUT.json] [FOLDER] [networks.py's options]
 #
 # FOLDER has the networks: nafnet_w32 and monai_unet, each as .pth, .json and .onnx; without it they are made from a seed.
 # VENV has the peers already (torch, monai, onnxruntime, onnx, tifffile); without it one is made in target/bench, which
-# downloads PyTorch. --rust-peers compiles tract and burn too, which takes minutes and their network.
+# downloads PyTorch. --rust-peers compiles tract and burn too, hundreds of crates. --record writes docs/performance.md
+# (its tables of networks), docs/networks.json (all rounds) and docs/roofline.svg anew.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$root/target/bench
@@ -18,7 +19,11 @@ while (($#)); do
   case $1 in
     --venv) venv=$2; shift 2 ;;
     --rust-peers) rust_peers=yes; shift ;;
-    --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit ;;
+    --record)
+      options+=(--json "$root/docs/networks.json" --page "$root/docs/performance.md" --roofline "$root/docs/roofline.svg")
+      shift
+      ;;
+    --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit ;;
     --*) options+=("$1" "${2?a value of $1}"); shift 2 ;;
     *) networks=$(realpath "$1"); shift ;;
   esac

@@ -2,7 +2,7 @@
 
 usage: roofline.py MEASURED.json OUT.svg
 
-MEASURED.json is what `networks.sh --json` keeps. Needs no package. The picture has its own colours for dark pages.
+MEASURED.json is what `networks.sh --json` keeps (all parts of it). Needs no package. The picture has its own colours for dark pages.
 """
 
 import json
@@ -126,13 +126,16 @@ def drawing(measured: dict) -> list[str]:
     return lines
 
 
-def main():
-    measured = json.loads(Path(sys.argv[1]).read_text())
-    lines = drawing(measured)
+def picture(measured: dict) -> str:
+    """The SVG file."""
     size = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
     title = "<title>Speed of ops and networks on the CPU against the machine's peak and memory bandwidth</title>"
-    text = "\n".join([f"<svg {size}>", title, f"<style>{STYLE}</style>", *lines, "</svg>", ""])
-    Path(sys.argv[2]).write_text(text)
+    return "\n".join([f"<svg {size}>", title, f"<style>{STYLE}</style>", *drawing(measured), "</svg>", ""])
+
+
+def main():
+    measured = json.loads(Path(sys.argv[1]).read_text())
+    Path(sys.argv[2]).write_text(picture(measured))
 
 
 if __name__ == "__main__":
