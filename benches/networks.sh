@@ -23,6 +23,7 @@ while (($#)); do
       options+=(--json "$root/docs/networks.json" --page "$root/docs/performance.md" --roofline "$root/docs/roofline.svg")
       shift
       ;;
+    --json | --page | --roofline) options+=("$1" "$(realpath -m "$2")"); shift 2 ;;
     --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit ;;
     --*) options+=("$1" "${2?a value of $1}"); shift 2 ;;
     *) networks=$(realpath "$1"); shift ;;
