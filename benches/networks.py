@@ -118,8 +118,13 @@ class Both:
         sys.__stdout__.flush()
 
 
-def into_page(page: Path, tables: str):
-    """Puts the tables of this run where those of the last one stood."""
+def into_page(page: Path, tables: str, picture: Path | None, rounds: Path | None):
+    """Puts the tables of this run where those of the last one stood, with links to what else it wrote."""
+    if picture:
+        tables += "\n### Against what the machine can do\n\nThe roof is the lower of multiply-adds on registers alone and of copying memory; what lies in a cache may be above it.\n"
+        tables += f"\n![Ops and networks against the machine's peak and memory bandwidth]({os.path.relpath(picture, page.parent)})\n"
+    if rounds:
+        tables += f"\n[All rounds]({os.path.relpath(rounds, page.parent)}).\n"
     begin, end = "<!-- networks.sh writes from here -->\n", "<!-- to here -->\n"
     before, rest = page.read_text().split(begin)
     _, after = rest.split(end)
@@ -331,7 +336,7 @@ def main():
     if arguments.roofline:
         arguments.roofline.write_text(roofline.picture(bench.measured))
     if arguments.page:
-        into_page(arguments.page, "".join(printed.kept))
+        into_page(arguments.page, "".join(printed.kept), arguments.roofline, arguments.json)
 
 
 if __name__ == "__main__":
