@@ -209,8 +209,8 @@ class Bench:
         side = self.arguments.side
         source, ours, theirs = (self.work / name for name in ("frame.tif", "ours.tif", "theirs.tif"))
         tifffile.imwrite(source, picture(side))
-        for kind in (".pth", ".json"):
-            shutil.copyfile(self.arguments.networks / f"{network}{kind}", self.work / f"{network}{kind}")
+        for name in (f"{network}{kind}" for network in MODELS for kind in (".pth", ".json")):
+            shutil.copyfile(self.arguments.networks / name, self.work / name)
         shutil.copyfile(self.here / "networks.toml", self.work / "bundle.toml")
         command = [self.arguments.bundle, "run", "-q", self.work / "bundle.toml", MODELS[network], "-i", source, "-o", ours]
         command += ["--device", "cpu", "--threads", self.threads]
