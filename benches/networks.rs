@@ -98,6 +98,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cpu = Cpu::new(given.threads)?;
     let program = Arc::new(program(&given.network, given.side)?);
     let mut session = cpu.load(program)?;
-    let name = format!("bundle {}: {}", env!("CARGO_PKG_VERSION"), cpu.name());
+    let name = format!(
+        "bundle {} ({})",
+        env!("CARGO_PKG_VERSION"),
+        cpu.arithmetic()
+    );
     given.serve(&name, move |images, count| Ok(session.run(images, count)?))
 }
