@@ -153,7 +153,7 @@ class Bench:
         started = [Contender(bundle)]
         started += [self.python(kind, network, source) for kind in ("onnxruntime", "torch", "channels_last")]
         for peer in self.arguments.rust_peer:
-            # burn reads it before it makes its threads.
+            # Says burn how many threads to make.
             environment = {"RAYON_NUM_THREADS": self.threads}
             started.append(Contender([peer, folder / f"{network}.onnx", source, CHANNELS, SIDE, self.threads], environment))
         return {contender.name: contender for contender in started}

@@ -12,6 +12,6 @@ fn main() {
             println!("cargo::rerun-if-changed={path}");
             networks.input(&path);
         }
-        networks.out_dir(".").run_from_script();
+        networks.out_dir("networks/").run_from_script();
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 macro_rules! networks {
     ($($name:ident),*) => {
         $(mod $name {
-            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
+            include!(concat!(env!("OUT_DIR"), "/networks/", stringify!($name), ".rs"));
         })*
 
         /// The network of that name.
@@ -28,8 +28,11 @@ networks!(nafnet_w32, monai_unet);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let given = rounds::Given::from_arguments()?;
-    // SAFETY: no other thread runs yet.
-    unsafe { std::env::set_var("RAYON_NUM_THREADS", given.threads.to_string()) };
+    if std::env::var("RAYON_NUM_THREADS") != Ok(given.threads.to_string()) {
+        return Err(
+            "burn takes as many threads as RAYON_NUM_THREADS says: expected the same number".into(),
+        );
+    }
     let name = given
         .network
         .file_stem()

@@ -4,7 +4,6 @@
 mod rounds;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use tract_linalg::multithread::{Executor, set_default_executor};
 use tract_onnx::prelude::*;
@@ -23,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ready.insert(count, model.into_optimized()?.into_runnable()?);
         }
         let input = Tensor::from_shape(&shape(count), images)?;
-        let output = ready[&count].run(tvec!(Arc::new(input).into()))?;
+        let output = ready[&count].run(tvec!(input.into()))?;
         Ok(output[0].view().as_slice::<f32>()?.to_vec())
     })
 }
