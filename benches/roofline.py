@@ -11,7 +11,9 @@ import statistics
 import sys
 from pathlib import Path
 
-WIDTH, HEIGHT = 860, 480
+WIDTH, LEAST_HEIGHT = 860, 480
+# Of an entry of the list beside the picture.
+ENTRY = 34
 LEFT, RIGHT, TOP, BOTTOM = 64, 250, 44, 52
 
 STYLE = """
@@ -55,8 +57,9 @@ def points(measured: dict) -> list[dict]:
     """Name, FLOP a byte, GFLOP/s, kind."""
     found = []
     for op in measured["ops"]:
-        # Of a function each number counts as one operation, however many it takes: there is no roof for that.
-        if op["name"].startswith("GELU"):
+        # Of a function each number counts as one operation, however many it takes: there is no roof for that. Networks
+        # are taken from their own rounds.
+        if op["name"].startswith(("GELU", "NAFNet of", "UNet")):
             continue
         found.append({"name": op["name"], "x": op["flop"] / op["bytes"], "y": op["flop"] / op["seconds"] / 1e9, "kind": "op"})
     for name, network in measured["networks"].items():
@@ -89,15 +92,17 @@ def numbered(dots: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return placed
 
 
-def drawing(measured: dict) -> list[str]:
+def drawing(measured: dict) -> tuple[int, list[str]]:
+    """The picture's height, and its parts."""
     peak, copy = machine(measured)
     all_points = sorted(points(measured), key=lambda point: -point["y"])
+    height = max(LEAST_HEIGHT, TOP + 24 + (len(all_points) + 1) * ENTRY)
     lowest = min(point["x"] for point in all_points), min(point["y"] for point in all_points)
     highest = max(point["x"] for point in all_points)
     x = Axis(min(lowest[0], 1) / 1.5, max(highest, 2 * peak / copy) * 1.5, LEFT, WIDTH - RIGHT)
-    y = Axis(min(lowest[1], x.low * copy) / 1.3, peak * 1.6, HEIGHT - BOTTOM, TOP)
+    y = Axis(min(lowest[1], x.low * copy) / 1.3, peak * 1.6, height - BOTTOM, TOP)
     about = measured["machine"]
-    lines = [f'<rect class="page" width="{WIDTH}" height="{HEIGHT}"/>']
+    lines = [f'<rect class="page" width="{WIDTH}" height="{height}"/>']
     lines.append(f'<text class="title" x="{LEFT}" y="22">bundle on {about["processor"]}, {about["threads"]} threads</text>')
     for tick in x.ticks():
         lines.append(f'<path class="grid" d="M{x.at(tick):.1f} {y.last:.1f}V{y.first:.1f}"/>')
@@ -105,7 +110,7 @@ def drawing(measured: dict) -> list[str]:
     for tick in (tick for tick in y.ticks() if tick < peak):
         lines.append(f'<path class="grid" d="M{x.first:.1f} {y.at(tick):.1f}H{x.last:.1f}"/>')
         lines.append(f'<text class="faint" x="{x.first - 8:.1f}" y="{y.at(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    lines.append(f'<text x="{(x.first + x.last) / 2:.1f}" y="{HEIGHT - 12}" text-anchor="middle">FLOP a byte that chains of ops read and write</text>')
+    lines.append(f'<text x="{(x.first + x.last) / 2:.1f}" y="{height - 12}" text-anchor="middle">FLOP a byte that chains of ops read and write</text>')
     lines.append(f'<text transform="translate(16 {(y.first + y.last) / 2:.1f}) rotate(-90)" text-anchor="middle">GFLOP/s</text>')
     # The bandwidth's line begins where it enters the frame.
     start = max(x.low, y.low / copy)
@@ -117,20 +122,21 @@ def drawing(measured: dict) -> list[str]:
     for number, (point, dot, place) in enumerate(zip(all_points, dots, numbered(dots)), 1):
         lines.append(f'<circle class="{point["kind"]}" cx="{dot[0]:.1f}" cy="{dot[1]:.1f}" r="4"/>')
         lines.append(f'<text x="{place[0]:.1f}" y="{place[1]:.1f}" text-anchor="middle">{number}</text>')
-        top = TOP + 12 + number * 34
+        top = TOP + 12 + number * ENTRY
         lines.append(f'<circle class="{point["kind"]}" cx="{x.last + 22:.1f}" cy="{top - 4:.1f}" r="4"/>')
         lines.append(f'<text x="{x.last + 46:.1f}" y="{top:.1f}" text-anchor="end">{number}</text>')
         lines.append(f'<text x="{x.last + 52:.1f}" y="{top:.1f}">{point["name"]}</text>')
         part = f'{point["y"]:.0f} GFLOP/s, {100 * point["y"] / min(peak, point["x"] * copy):.0f} % of the roof'
         lines.append(f'<text class="faint" x="{x.last + 52:.1f}" y="{top + 15:.1f}">{part}</text>')
-    return lines
+    return height, lines
 
 
 def picture(measured: dict) -> str:
     """The SVG file."""
-    size = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
+    height, lines = drawing(measured)
+    size = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     title = "<title>Speed of ops and networks on the CPU against the machine's peak and memory bandwidth</title>"
-    return "\n".join([f"<svg {size}>", title, f"<style>{STYLE}</style>", *drawing(measured), "</svg>", ""])
+    return "\n".join([f"<svg {size}>", title, f"<style>{STYLE}</style>", *lines, "</svg>", ""])
 
 
 def main():
