@@ -1,7 +1,11 @@
-//! How fast the CPU runs single ops: `cargo bench --bench kernels [threads]`.
+//! How fast the CPU runs single ops: `cargo bench --bench kernels [threads] [--json]`.
 //!
 //! Each line is the best of several runs of eight ops in a row, in GFLOP/s (a multiply-add is two), and its share of what
-//! the same threads reach with multiply-adds on registers alone, measured just before.
+//! the same threads reach with multiply-adds on registers alone, measured just before. With `--json` each line is an
+//! object, with the operations and the bytes that the eight move where they run as chains.
+
+#[path = "shared/measure.rs"]
+mod measure;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,51 +14,12 @@ use std::time::{Duration, Instant};
 use model_bundle::exec::Executor;
 use model_bundle::exec::cpu::Cpu;
 use model_bundle::nn::{Binary, Conv, Function, Graph, GraphBuilder, Op, Shape, fuse};
-use pulp::{Arch, Simd, WithSimd};
+use serde_json::json;
 
 /// How many ops follow each other, so that bringing images in and out counts little.
 const OPS: usize = 8;
 
 const RUNS: usize = 7;
-
-/// Multiply-adds of sixteen vectors, over and over.
-struct Peak(usize);
-
-impl WithSimd for Peak {
-    /// How many floating-point operations that were, and a number that depends on all of them.
-    type Output = (f64, f32);
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> (f64, f32) {
-        let mut sums = [simd.splat_f32s(black_box(0.5)); 12];
-        let (factor, more) = (
-            simd.splat_f32s(black_box(0.999)),
-            simd.splat_f32s(black_box(0.001)),
-        );
-        for _ in 0..self.0 {
-            for sum in &mut sums {
-                *sum = simd.mul_add_f32s(*sum, factor, more);
-            }
-        }
-        let all = sums.into_iter().reduce(|a, b| simd.add_f32s(a, b));
-        let all = all.map_or(0.0, |all| simd.reduce_sum_f32s(all));
-        ((self.0 * 12 * S::F32_LANES * 2) as f64, all)
-    }
-}
-
-/// The most GFLOP/s that so many threads reach.
-fn peak(threads: usize) -> f64 {
-    let start = Instant::now();
-    let flop: f64 = std::thread::scope(|scope| {
-        let threads = (0..threads).map(|_| scope.spawn(|| Arch::new().dispatch(Peak(2_000_000))));
-        let threads: Vec<_> = threads.collect();
-        let done = threads
-            .into_iter()
-            .map(|thread| thread.join().map_or(0.0, |done| done.0));
-        done.sum()
-    });
-    flop / start.elapsed().as_secs_f64() / 1e9
-}
 
 fn numbers(count: usize) -> Vec<f32> {
     (0..count)
@@ -127,32 +92,27 @@ fn nafnet_blocks(shape: Shape) -> Graph {
     builder.finish(value)
 }
 
-/// The floating-point operations of a graph's convolutions.
-fn flop(graph: &Graph) -> f64 {
-    let each = graph.values().map(|(_, node)| match &node.op {
-        Op::Conv(conv) => 2 * conv.weight.len() * node.shape.pixels(),
-        Op::Apply(_) => node.shape.elements(),
-        _ => 0,
-    });
-    each.sum::<usize>() as f64
-}
-
-fn measure(threads: usize, name: &str, graph: Graph) {
+fn measure(threads: usize, json: bool, name: &str, graph: Graph) {
     let cpu = Cpu::new(threads).expect("threads");
-    let (flop, input) = (flop(&graph), graph.input());
-    let mut session = cpu
-        .load(Arc::new(fuse(graph)))
-        .expect("a network that fits");
+    let (flop, input) = (measure::flop(&graph), graph.input());
+    let program = Arc::new(fuse(graph));
+    let bytes = measure::traffic(&program);
+    let mut session = cpu.load(program).expect("a network that fits");
     let image = numbers(input.elements());
     let mut best = Duration::MAX;
     let mut most = 0.0f64;
     for _ in 0..RUNS {
-        most = most.max(peak(threads));
+        most = most.max(measure::peak(threads));
         let start = Instant::now();
         black_box(session.run(&image, 1).expect("a run"));
         best = best.min(start.elapsed());
     }
     let speed = flop / best.as_secs_f64() / 1e9;
+    if json {
+        let line = json!({"name": name, "seconds": best.as_secs_f64(), "flop": flop, "bytes": bytes, "peak": most});
+        println!("{line}");
+        return;
+    }
     println!(
         "{name:<28} {:>8.2} ms {speed:>7.1} GFLOP/s {:>4.0} % of {most:.0}",
         best.as_secs_f64() * 1e3,
@@ -163,7 +123,10 @@ fn measure(threads: usize, name: &str, graph: Graph) {
 fn main() {
     let threads = std::env::args().find_map(|arg| arg.parse().ok());
     let threads = threads.unwrap_or_else(Cpu::available);
-    println!("{}", Cpu::new(threads).expect("threads").name());
+    let json = std::env::args().any(|arg| arg == "--json");
+    if !json {
+        println!("{}", Cpu::new(threads).expect("threads").name());
+    }
     let all = [
         (
             "3x3, 32 channels, 256x256",
@@ -197,12 +160,13 @@ fn main() {
         ),
     ];
     for (name, shape, op) in all {
-        measure(threads, name, repeated(shape, &op));
+        measure(threads, json, name, repeated(shape, &op));
     }
     for (channels, side) in [(32, 256), (64, 128), (128, 64)] {
         let shape = Shape::new(channels, side, side);
         measure(
             threads,
+            json,
             &format!("NAFNet block, {shape}"),
             nafnet_blocks(shape),
         );
