@@ -4,6 +4,7 @@ mod args;
 mod bars;
 mod build;
 mod cache;
+mod card;
 mod check;
 mod devices;
 mod diff;
@@ -116,6 +117,7 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Verify(args) => verify::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Show(args) => show::run(args, context),
+        Command::Card(args) => card::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Unpack(args) => unpack::run(args, context),
         Command::Run(args) => run::run(args, context),

@@ -6,6 +6,7 @@ mod archive_foreign;
 mod archive_kit;
 mod archive_random;
 mod build;
+mod card;
 mod check;
 mod config;
 mod cpu;
