@@ -6,6 +6,7 @@ mod build;
 mod cache;
 mod card;
 mod check;
+mod device_check;
 mod devices;
 mod diff;
 mod init;
@@ -13,8 +14,10 @@ mod lock;
 mod printer;
 mod run;
 mod show;
+mod start;
 mod table;
 mod test;
+mod test_devices;
 mod unpack;
 mod verify;
 
@@ -72,7 +75,11 @@ pub fn main() -> ExitCode {
         printer,
         progress: Bars::new(printer),
     };
-    match run(cli.command, &context) {
+    let outcome = match cli.command {
+        Some(command) => run(command, &context),
+        None => start::run(&context),
+    };
+    match outcome {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(failure) => report(failure, &context),

@@ -35,6 +35,7 @@ mod reproducible;
 mod run;
 mod run_hostile;
 mod session;
+mod start;
 mod tasks;
 mod test_vectors;
 mod tiny;
