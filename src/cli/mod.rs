@@ -4,6 +4,7 @@ mod args;
 mod bars;
 mod build;
 mod cache;
+mod card;
 mod check;
 mod device_check;
 mod devices;
@@ -14,6 +15,7 @@ mod printer;
 mod profile;
 mod run;
 mod show;
+mod start;
 mod table;
 mod test;
 mod test_devices;
@@ -74,7 +76,11 @@ pub fn main() -> ExitCode {
         printer,
         progress: Bars::new(printer),
     };
-    match run(cli.command, &context) {
+    let outcome = match cli.command {
+        Some(command) => run(command, &context),
+        None => start::run(&context),
+    };
+    match outcome {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(failure) => report(failure, &context),
@@ -119,6 +125,7 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Verify(args) => verify::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Show(args) => show::run(args, context),
+        Command::Card(args) => card::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Unpack(args) => unpack::run(args, context),
         Command::Run(args) => run::run(args, context),

@@ -2,7 +2,6 @@
 
 mod form;
 mod jobs;
-mod picture;
 mod plan;
 mod profile;
 mod record;
