@@ -13,6 +13,7 @@ use wgpu::{
 };
 
 use super::shader::{Precision, Shader};
+use super::tuning::Tuning;
 use crate::exec::ExecError;
 
 /// Members of the kernels' uniform buffers lie at multiples of so many bytes, which every device takes.
@@ -128,6 +129,7 @@ pub(super) struct Device {
     pub(super) queue: wgpu::Queue,
     pub(super) precision: Precision,
     pub(super) limits: Limits,
+    pub(super) tuning: Tuning,
     network: Layout,
     around: Layout,
     pipelines: Mutex<HashMap<Shader, ComputePipeline>>,
@@ -143,7 +145,7 @@ struct Layout {
 }
 
 impl Device {
-    /// Opens an adapter.
+    /// Opens an adapter, with kernels cut for adapters of a kind.
     ///
     /// # Errors
     /// Fails if it has no float16 and that was asked for, or the driver fails.
@@ -151,6 +153,7 @@ impl Device {
         adapter: &Adapter,
         precision: Precision,
         limits: Limits,
+        kind: AdapterKind,
     ) -> Result<Self, ExecError> {
         let name = adapter.facts.name.clone();
         let failed = |message: String| ExecError::Device {
@@ -198,6 +201,7 @@ impl Device {
             device,
             queue,
             precision,
+            tuning: Tuning::of(kind, limits.max_compute_workgroup_storage_size as usize),
             limits,
             pipelines: Mutex::default(),
             fault,

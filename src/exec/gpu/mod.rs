@@ -9,16 +9,21 @@
 mod block;
 mod constants;
 mod dense;
+mod depthwise;
 mod device;
 mod frame;
 mod lower;
 mod pack;
 mod pass;
+mod place;
+mod pointwise;
+mod rearrange;
 mod record;
 mod reduction;
 mod session;
 mod shader;
 mod step;
+mod tuning;
 mod upload;
 
 use std::num::NonZeroUsize;
@@ -45,7 +50,7 @@ impl Gpu {
     /// # Errors
     /// Fails if half precision was asked for and the adapter has none, or if its driver fails.
     pub fn new(adapter: &Adapter, precision: Precision) -> Result<Self, ExecError> {
-        Self::with_limits(adapter, precision, adapter.limits())
+        Self::open(adapter, precision, adapter.limits(), adapter.facts.kind)
     }
 
     /// The same with the limits that every device has that can compute at all.
@@ -53,19 +58,33 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub fn with_least_limits(adapter: &Adapter, precision: Precision) -> Result<Self, ExecError> {
-        Self::with_limits(adapter, precision, wgpu::Limits::downlevel_defaults())
+        let limits = wgpu::Limits::downlevel_defaults();
+        Self::open(adapter, precision, limits, adapter.facts.kind)
     }
 
-    fn with_limits(
+    fn open(
         adapter: &Adapter,
         precision: Precision,
         limits: wgpu::Limits,
+        kind: AdapterKind,
     ) -> Result<Self, ExecError> {
         Ok(Self {
-            device: Arc::new(Device::open(adapter, precision, limits)?),
+            device: Arc::new(Device::open(adapter, precision, limits, kind)?),
             facts: adapter.facts.clone(),
             windows: None,
         })
+    }
+
+    /// The same with kernels cut for another kind of adapter, so that those of every kind can be tested on each.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub fn tuned_for(
+        adapter: &Adapter,
+        precision: Precision,
+        kind: AdapterKind,
+    ) -> Result<Self, ExecError> {
+        Self::open(adapter, precision, adapter.limits(), kind)
     }
 
     /// The same with at most so many images run together, in place of as many as memory suggests.

@@ -10,7 +10,8 @@ use wgpu::{BindGroup, Buffer, BufferUsages, ComputePipeline, MapMode, PollType, 
 
 use super::device::{Device, SLOT};
 use super::frame::{Tables, enter, leave};
-use super::lower::{Place, lower};
+use super::lower::lower;
+use super::place::Place;
 use super::record::{Dispatch, LANES, Recording};
 use super::shader::{Precision, Shader};
 use super::upload::{bytes, grown, slots, write};
@@ -116,8 +117,7 @@ impl GpuSession {
         program: Arc<Program>,
         windows: Option<NonZeroUsize>,
     ) -> Result<Self, ExecError> {
-        let workgroup = device.limits.max_compute_workgroup_storage_size as usize;
-        let recording = lower(&program, workgroup)?;
+        let recording = lower(&program, device.tuning)?;
         let binding = device.limits.max_storage_buffer_binding_size;
         let binding = binding.min(device.limits.max_buffer_size);
         let most = binding.min(MOST_BYTES.max(image_bytes(&device, &recording)));

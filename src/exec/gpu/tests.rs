@@ -4,9 +4,11 @@ use insta::assert_snapshot;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use serde_json::json;
 
+use super::device::AdapterKind;
 use super::lower::lower;
 use super::record::{Dispatch, Recording};
 use super::shader::{Constant, Kernel, Precision, Shader};
+use super::tuning::Tuning;
 use crate::nn::{
     Binary, Conv, Function, Graph, GraphBuilder, Kind, Network, Op, Shape, StateDict, ValueId, fuse,
 };
@@ -31,21 +33,49 @@ fn network(kind: Kind, args: serde_json::Value, size: [usize; 2]) -> Graph {
     network.graph(&StateDict::new(&tensors), size).unwrap()
 }
 
-fn nafnet(width: usize) -> Recording {
-    let args = json!({"img_channel": 1, "width": width, "middle_blk_num": 1,
-        "enc_blk_nums": [1], "dec_blk_nums": [1]});
-    lower(&fuse(network(Kind::NafNet, args, [32, 32])), LEAST).unwrap()
+/// The kinds of adapters that kernels are cut for.
+const KINDS: [AdapterKind; 3] = [
+    AdapterKind::Discrete,
+    AdapterKind::Integrated,
+    AdapterKind::Software,
+];
+
+fn least(kind: AdapterKind) -> Tuning {
+    Tuning::of(kind, LEAST)
 }
 
-fn unet() -> Recording {
+fn nafnet(width: usize, tuning: Tuning) -> Recording {
+    let args = json!({"img_channel": 1, "width": width, "middle_blk_num": 1,
+        "enc_blk_nums": [1], "dec_blk_nums": [1]});
+    lower(&fuse(network(Kind::NafNet, args, [32, 32])), tuning).unwrap()
+}
+
+fn unet(tuning: Tuning) -> Recording {
     let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1, "channels": [8, 16],
         "strides": [2], "num_res_units": 1});
-    lower(&fuse(network(Kind::MonaiUnet, args, [32, 32])), LEAST).unwrap()
+    lower(&fuse(network(Kind::MonaiUnet, args, [32, 32])), tuning).unwrap()
+}
+
+/// What each dispatch computes, and by which kernel; one that is made again and again is counted.
+fn outline(recording: &Recording) -> String {
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for dispatch in &recording.dispatches {
+        let line = format!("{}: {}", dispatch.what, dispatch.shader.kernel.name());
+        match lines.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ => lines.push((line, 1)),
+        }
+    }
+    let lines = lines.into_iter().map(|(line, count)| match count {
+        1 => line,
+        _ => format!("{line}, {count} times"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn the_blocks_of_nafnet_are_three_dispatches() {
-    assert_snapshot!(nafnet(8), @r"
+    assert_snapshot!(nafnet(8, least(AdapterKind::Discrete)), @r"
     3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [2 x 1]
     layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [6 x 1]
     mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
@@ -64,7 +94,7 @@ fn the_blocks_of_nafnet_are_three_dispatches() {
 
 #[test]
 fn the_units_of_a_unet_are_fused() {
-    assert_snapshot!(unet(), @r"
+    assert_snapshot!(unet(least(AdapterKind::Discrete)), @r"
     3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [1 x 1]
     3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED REDUCED [1 x 1]
     moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
@@ -83,6 +113,27 @@ fn the_units_of_a_unet_are_fused() {
     ");
 }
 
+/// A window of 256 x 256 through the NAFNet of width 32 that networks of focus restoration are made of: 35 dispatches at
+/// the most, for a device that has as much memory for a workgroup as every graphics card.
+#[test]
+fn a_whole_nafnet_is_few_dispatches() {
+    let args = json!({"img_channel": 1, "width": 32, "middle_blk_num": 1,
+        "enc_blk_nums": [1, 1, 1], "dec_blk_nums": [1, 1, 1]});
+    let program = fuse(network(Kind::NafNet, args, [256, 256]));
+    let recording = lower(&program, Tuning::of(AdapterKind::Discrete, 32768)).unwrap();
+    assert!(recording.dispatches.len() <= 35);
+    assert_snapshot!(outline(&recording));
+}
+
+#[test]
+fn a_whole_unet_is_few_dispatches() {
+    let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1,
+        "channels": [16, 32, 64, 128, 256], "strides": [2, 2, 2, 2], "num_res_units": 2});
+    let program = fuse(network(Kind::MonaiUnet, args, [256, 256]));
+    let recording = lower(&program, Tuning::of(AdapterKind::Discrete, 32768)).unwrap();
+    assert_snapshot!(outline(&recording));
+}
+
 fn conv(inputs: usize, outputs: usize, kernel: usize) -> Conv {
     let half = (kernel / 2) as isize;
     Conv {
@@ -98,7 +149,7 @@ fn conv(inputs: usize, outputs: usize, kernel: usize) -> Conv {
 }
 
 /// Every op once, alone and before and after convolutions.
-fn others() -> Vec<Recording> {
+fn others(tuning: Tuning) -> Vec<Recording> {
     let shape = Shape::new(8, 6, 6);
     let list = |value: f32| vec![value; 8].into();
     let slopes = list(0.5);
@@ -178,14 +229,17 @@ fn others() -> Vec<Recording> {
     }
     let recordings = made
         .into_iter()
-        .map(|graph| lower(&fuse(graph), LEAST).unwrap());
+        .map(|graph| lower(&fuse(graph), tuning).unwrap());
     recordings.collect()
 }
 
 /// All dispatches of the networks above, and those around a network.
 fn dispatches() -> Vec<Dispatch> {
-    let mut recordings = vec![nafnet(8), nafnet(6), unet()];
-    recordings.extend(others());
+    let mut recordings = Vec::new();
+    for tuning in KINDS.map(least) {
+        recordings.extend([nafnet(32, tuning), nafnet(6, tuning), unet(tuning)]);
+        recordings.extend(others(tuning));
+    }
     let all = recordings.into_iter().flat_map(|r| r.dispatches);
     all.chain(super::frame::examples()).collect()
 }
@@ -267,7 +321,7 @@ fn dispatches_give_kernels_what_they_ask_for() {
 #[test]
 fn tiles_fit_the_memory_of_a_workgroup() {
     for width in [4, 8, 16, 32, 64, 128] {
-        for dispatch in nafnet(width).dispatches {
+        for dispatch in nafnet(width, least(AdapterKind::Discrete)).dispatches {
             let count = |name: &str| {
                 let constants = dispatch.shader.constants.iter();
                 let found = constants.clone().find(|(constant, _)| *constant == name);
@@ -277,8 +331,8 @@ fn tiles_fit_the_memory_of_a_workgroup() {
                 }
             };
             if dispatch.shader.kernel == Kernel::Mix {
-                let pixels = 4 * count("SLOTS");
-                assert!(pixels * (16 * count("VECTORS") + 8) <= LEAST);
+                let pixels = count("PIXELS") * count("SLOTS");
+                assert!(pixels * (16 * count("SHARED") + 8) <= LEAST);
             }
         }
     }

@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use model_bundle::exec::Executor;
-use model_bundle::exec::gpu::{Adapter, Gpu, Precision, adapters};
+use model_bundle::exec::gpu::{Adapter, AdapterKind, Gpu, Precision, adapters};
 use model_bundle::nn::{Binary, Graph, GraphBuilder, Op, ValueId, fuse};
 
 use crate::cpu::{Random, distance, outline};
@@ -41,6 +41,8 @@ struct Devices {
     whole: Gpu,
     least: Gpu,
     half: Option<Gpu>,
+    /// With kernels cut for each kind of adapter.
+    cut: Vec<Gpu>,
 }
 
 /// Runs a test on the devices, one test at a time: a program on the CPU takes all its threads.
@@ -57,6 +59,15 @@ fn with_devices(test: impl FnOnce(&Devices)) {
             .facts
             .half
             .then(|| Gpu::new(adapter, Precision::Half).unwrap()),
+        cut: [
+            AdapterKind::Discrete,
+            AdapterKind::Integrated,
+            AdapterKind::Software,
+        ]
+        .into_iter()
+        .filter(|kind| *kind != adapter.facts.kind)
+        .map(|kind| Gpu::tuned_for(adapter, Precision::Single, kind).unwrap())
+        .collect(),
     });
     test(devices);
 }
@@ -65,7 +76,7 @@ fn bits(list: &[f32]) -> Vec<u32> {
     list.iter().map(|v| v.to_bits()).collect()
 }
 
-/// Runs a network on random images with all limits and with the fewest, and compares. Images together and alone, and
+/// Runs a network on random images with all limits, with the fewest, and with every kind of kernels, and compares. Images together and alone, and
 /// twice, give the same bits.
 fn check(devices: &Devices, graph: &Graph, random: &mut Random, what: &str) {
     let count = random.within(1, 3);
@@ -80,10 +91,12 @@ fn check(devices: &Devices, graph: &Graph, random: &mut Random, what: &str) {
         .flat_map(|image| session.run(image, 1).unwrap())
         .collect();
     assert_eq!(bits(&found), bits(&alone), "{what}: images alone");
-    let mut session = devices.least.load(program).unwrap();
-    let found = session.run(&images, count).unwrap();
-    let apart = distance(graph, &images, &found);
-    assert!(apart <= TOLERANCE, "{what}, least limits: {apart:e}");
+    for other in [&devices.least].into_iter().chain(&devices.cut) {
+        let mut session = other.load(program.clone()).unwrap();
+        let found = session.run(&images, count).unwrap();
+        let apart = distance(graph, &images, &found);
+        assert!(apart <= TOLERANCE, "{what}, {}: {apart:e}", other.name());
+    }
 }
 
 /// NAFNet's block, with random weights.
