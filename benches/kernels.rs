@@ -188,11 +188,11 @@ fn cases() -> Vec<(String, Graph)> {
     let mut cases = vec![
         op("3x3, 32 channels, 256x256", 32, 256, conv(32, 3, 1)),
         op("3x3, 128 channels, 32x32", 128, 32, conv(128, 3, 1)),
-        op("1x1, 64 channels, 256x256", 64, 256, conv(64, 1, 1)),
+        op("1x1, 64 channels, 128x128", 64, 128, conv(64, 1, 1)),
         op("1x1, 512 channels, 16x16", 512, 16, conv(512, 1, 1)),
         op("1x1, 512 channels, 32x32", 512, 32, conv(512, 1, 1)),
         op("matrix product of 1024", 1024, 32, conv(1024, 1, 1)),
-        op("depthwise 3x3, 64 channels", 64, 256, conv(64, 3, 64)),
+        op("depthwise 3x3, 64 channels", 64, 128, conv(64, 3, 64)),
         op(
             "GELU, 32 channels, 256x256",
             32,

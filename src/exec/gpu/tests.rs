@@ -76,40 +76,40 @@ fn outline(recording: &Recording) -> String {
 #[test]
 fn the_blocks_of_nafnet_are_three_dispatches() {
     assert_snapshot!(nafnet(8, least(AdapterKind::Discrete)), @r"
-    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [2 x 1]
-    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [6 x 1]
-    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
-    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 VECTORS=4 [16 x 1]
-    2x2 convolution: conv SLOTS=32 ROWS=2 PAIRED [1 x 1]
-    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [2 x 1]
-    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
-    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=4 VECTORS=8 [4 x 1]
-    1x1 convolution, sum, pixel shuffle: conv SLOTS=16 ROWS=4 PAIRED >v + image(at, op) [2 x 1]
-    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [6 x 1]
-    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
-    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 VECTORS=4 [16 x 1]
-    3x3 convolution, sum: conv SLOTS=64 ROWS=1 >v + image(at, op) [2 x 1]
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 SLIDES [4 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [6 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=32 ROWS=2 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 SHARED=4 PIXELS=4 [16 x 1]
+    2x2 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 [2 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [2 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=16 ROWS=4 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=4 SHARED=8 PIXELS=4 [4 x 1]
+    1x1 convolution, sum, pixel shuffle: tiled SLOTS=16 ROWS=4 PIXELS=8 VECTORS=2 SLIDES >v + image(at, op) [2 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [6 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=32 ROWS=2 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 SHARED=4 PIXELS=4 [16 x 1]
+    3x3 convolution, sum: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 SLIDES >v + image(at, op) [4 x 1]
     ");
 }
 
 #[test]
 fn the_units_of_a_unet_are_fused() {
     assert_snapshot!(unet(least(AdapterKind::Discrete)), @r"
-    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [1 x 1]
-    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED REDUCED [1 x 1]
-    moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 [1 x 1]
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 REDUCED [1 x 1]
+    moments: merge SLOTS=32 ROWS=2 MODE=1 [1 x 1]
     norm, PReLU, sum: pointwise <normalise(v, at, op) <leaky_relu(v, op) <v + image(at, op) [8 x 1]
-    1x1 convolution: conv SLOTS=32 ROWS=2 PAIRED [1 x 1]
-    3x3 convolution: conv SLOTS=32 ROWS=2 PAIRED REDUCED [1 x 1]
-    moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
+    1x1 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 SLIDES [2 x 1]
+    3x3 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 REDUCED SLIDES [2 x 1]
+    moments: merge SLOTS=16 ROWS=4 MODE=1 [1 x 1]
     norm, PReLU, sum: pointwise <normalise(v, at, op) <leaky_relu(v, op) <v + image(at, op) [16 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
     moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
     norm, PReLU: pointwise <normalise_groups(v, at, op) <leaky_relu(v, op) [16 x 1]
-    3x3 convolution, sum: conv SLOTS=64 ROWS=1 >v + image(at, op) [2 x 1]
+    3x3 convolution, sum: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 SLIDES >v + image(at, op) [4 x 1]
     ");
 }
 
@@ -171,6 +171,8 @@ fn others(tuning: Tuning) -> Vec<Recording> {
         Function::Square,
         Function::Reciprocal,
     ];
+    let mut linear = conv(8, 8, 6);
+    linear.padding = [[0, 0], [0, 0]];
     let mut depthwise = conv(1, 8, 3);
     depthwise.groups = 8;
     let binary = [
@@ -196,6 +198,7 @@ fn others(tuning: Tuning) -> Vec<Recording> {
         Op::Softmax,
         Op::PixelShuffle { factor: 2 },
         Op::Conv(depthwise.clone()),
+        Op::Conv(linear),
         Op::Conv(conv(8, 8, 3)),
         Op::Conv(conv(8, 4, 1)),
     ]);
