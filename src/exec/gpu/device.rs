@@ -1,18 +1,23 @@
 //! Graphics adapters: which there are, and one that is opened, with the pipelines made for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use rayon::prelude::*;
 use wgpu::{
     Backend, Backends, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
-    BindingType, Buffer, BufferBindingType, BufferDescriptor, BufferUsages, ComputePipeline,
-    ComputePipelineDescriptor, DeviceType, ErrorFilter, Features, Instance, InstanceDescriptor,
-    Limits, PipelineCompilationOptions, PipelineLayout, PipelineLayoutDescriptor,
-    ShaderModuleDescriptor, ShaderSource, ShaderStages,
+    BindingType, Buffer, BufferBindingType, ComputePipeline, ComputePipelineDescriptor, DeviceType,
+    Features, Instance, InstanceDescriptor, Limits, PipelineCompilationOptions, PipelineLayout,
+    PipelineLayoutDescriptor, PollType, ShaderModuleDescriptor, ShaderSource, ShaderStages,
+    SubmissionIndex,
 };
 
+use super::allocation::Allocations;
+use super::fault::Faults;
 use super::shader::{Precision, Shader};
+use super::staging::PATIENCE;
+use super::trusted::{Checks, module};
 use super::tuning::Tuning;
 use crate::exec::ExecError;
 
@@ -133,8 +138,10 @@ pub(super) struct Device {
     network: Layout,
     around: Layout,
     pipelines: Mutex<HashMap<Shader, ComputePipeline>>,
-    /// What the driver said that went wrong.
-    fault: Arc<Mutex<Option<String>>>,
+    pub(super) buffers: Arc<Allocations>,
+    pub(super) faults: Arc<Faults>,
+    adapter: Adapter,
+    checks: Checks,
 }
 
 /// What kernels are given.
@@ -144,8 +151,12 @@ struct Layout {
     pipeline: PipelineLayout,
 }
 
+fn workgroup_bytes(limits: &Limits) -> usize {
+    limits.max_compute_workgroup_storage_size as usize
+}
+
 impl Device {
-    /// Opens an adapter, with kernels cut for adapters of a kind.
+    /// Opens an adapter, with kernels cut for its kind.
     ///
     /// # Errors
     /// Fails if it has no float16 and that was asked for, or the driver fails.
@@ -153,7 +164,7 @@ impl Device {
         adapter: &Adapter,
         precision: Precision,
         limits: Limits,
-        kind: AdapterKind,
+        checks: Checks,
     ) -> Result<Self, ExecError> {
         let name = adapter.facts.name.clone();
         let failed = |message: String| ExecError::Device {
@@ -163,9 +174,7 @@ impl Device {
         let needed = match precision {
             Precision::Single => Features::empty(),
             Precision::Half if adapter.facts.half => Features::SHADER_F16,
-            Precision::Half => {
-                return Err(failed("it does not compute with float16".to_owned()));
-            }
+            Precision::Half => return Err(ExecError::NoHalf { device: name }),
         };
         let request = adapter.inner.request_device(&wgpu::DeviceDescriptor {
             label: Some("bundle"),
@@ -175,22 +184,7 @@ impl Device {
         });
         let (device, queue) =
             pollster::block_on(request).map_err(|error| failed(error.to_string()))?;
-        let fault: Arc<Mutex<Option<String>>> = Arc::default();
-        let note = |fault: &Mutex<Option<String>>, message: String| {
-            // The first is the cause of what follows.
-            let mut fault = fault.lock().unwrap_or_else(PoisonError::into_inner);
-            fault.get_or_insert(message);
-        };
-        let for_errors = fault.clone();
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            note(&for_errors, error.to_string());
-        }));
-        let for_loss = fault.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                note(&for_loss, format!("the device was lost: {message}"));
-            }
-        });
+        let faults = Faults::of(&device);
         let written = [BufferBindingType::Storage { read_only: false }];
         let read = [BufferBindingType::Storage { read_only: true }];
         let uniform = [BufferBindingType::Uniform];
@@ -201,10 +195,35 @@ impl Device {
             device,
             queue,
             precision,
-            tuning: Tuning::of(kind, limits.max_compute_workgroup_storage_size as usize),
+            tuning: Tuning::of(adapter.facts.kind, workgroup_bytes(&limits)),
             limits,
             pipelines: Mutex::default(),
-            fault,
+            buffers: Arc::default(),
+            faults,
+            adapter: adapter.clone(),
+            checks,
+        })
+    }
+
+    /// The same with kernels cut for another kind of adapter.
+    pub(super) fn tuned_for(self, kind: AdapterKind) -> Self {
+        Self {
+            tuning: Tuning::of(kind, workgroup_bytes(&self.limits)),
+            ..self
+        }
+    }
+
+    /// Opens the same adapter again, as it was opened before: for when the device was lost.
+    ///
+    /// # Errors
+    /// Fails if the driver does.
+    pub(super) fn reopened(&self) -> Result<Self, ExecError> {
+        let limits = self.limits.clone();
+        let opened = Self::open(&self.adapter, self.precision, limits, self.checks)?;
+        opened.buffers.set_cap(self.buffers.cap());
+        Ok(Self {
+            tuning: self.tuning,
+            ..opened
         })
     }
 
@@ -217,11 +236,63 @@ impl Device {
 
     /// Fails if anything has gone wrong on the device.
     pub(super) fn check(&self) -> Result<(), ExecError> {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*fault {
-            Some(message) => Err(self.failure(message.clone())),
+        match self.faults.first() {
+            Some(fault) => Err(fault.on(&self.name)),
             None => Ok(()),
         }
+    }
+
+    /// Goes on after memory was missing.
+    pub(super) fn forget_missing_memory(&self) {
+        self.faults.forget_missing_memory();
+    }
+
+    /// A result of wgpu's; what has gone wrong on the device is the better reason.
+    pub(super) fn checked<T, E: ToString>(&self, result: Result<T, E>) -> Result<T, ExecError> {
+        result.map_err(|error| {
+            // That a device is lost is said when all that it had to do is done.
+            let _ = self.waited(None);
+            match self.check() {
+                Err(cause) => cause,
+                Ok(()) => self.failure(error.to_string()),
+            }
+        })
+    }
+
+    /// Waits for a submission and all before it, or for all that there are.
+    pub(super) fn wait(&self, index: Option<SubmissionIndex>) -> Result<(), ExecError> {
+        let waited = self.waited(index);
+        self.check()?;
+        self.checked(waited)
+    }
+
+    fn waited(&self, submission_index: Option<SubmissionIndex>) -> Result<(), String> {
+        let poll = || {
+            self.device.poll(PollType::Wait {
+                submission_index,
+                timeout: None,
+            })
+        };
+        // wgpu panics where a driver says while it is waited for that the device is lost; its callback has heard of it then.
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("it cannot be waited for".to_owned()),
+        }
+    }
+
+    /// Waits for a buffer to be mapped that the device has done with.
+    pub(super) fn received(
+        &self,
+        mapped: &mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    ) -> Result<(), ExecError> {
+        if let Ok(received) = mapped.try_recv() {
+            return self.checked(received);
+        }
+        // Nobody has looked at the device since it was done.
+        self.wait(None)?;
+        let received = self.checked(mapped.recv_timeout(PATIENCE))?;
+        self.checked(received)
     }
 
     /// The pipelines of shaders, in their order: those that are not there yet are made, in parallel.
@@ -250,10 +321,11 @@ impl Device {
 
     fn pipeline(&self, shader: &Shader) -> ComputePipeline {
         let label = shader.kernel.name();
-        let module = self.device.create_shader_module(ShaderModuleDescriptor {
+        let description = ShaderModuleDescriptor {
             label: Some(label),
             source: ShaderSource::Wgsl(shader.text(self.precision).into()),
-        });
+        };
+        let module = module(&self.device, description, self.checks);
         let layout = match shader.kernel.is_around() {
             true => &self.around,
             false => &self.network,
@@ -272,35 +344,6 @@ impl Device {
                 compilation_options: options,
                 cache: None,
             })
-    }
-
-    /// A buffer of so many bytes, at least one vector.
-    ///
-    /// # Errors
-    /// Fails if there is no room for it.
-    pub(super) fn buffer(
-        &self,
-        label: &'static str,
-        bytes: u64,
-        usage: BufferUsages,
-    ) -> Result<Buffer, ExecError> {
-        let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
-        let validation = self.device.push_error_scope(ErrorFilter::Validation);
-        let internal = self.device.push_error_scope(ErrorFilter::Internal);
-        let buffer = self.device.create_buffer(&BufferDescriptor {
-            label: Some(label),
-            size: bytes.max(16).next_multiple_of(4),
-            usage,
-            mapped_at_creation: false,
-        });
-        // In reverse order.
-        let errors = [internal, validation, memory].map(|scope| pollster::block_on(scope.pop()));
-        match errors.into_iter().flatten().next() {
-            Some(error) => {
-                Err(self.failure(format!("no room for {bytes} bytes of {label}: {error}")))
-            }
-            None => Ok(buffer),
-        }
     }
 
     /// Binds buffers to the kernels of a network, or to those around it; the last, of which `SLOT` bytes are seen, has a
