@@ -1,6 +1,6 @@
 // Dense 2D convolution of few output pixels, as a linear layer is: threads share out what is summed. See shared/dense.wgsl.
 //
-// What is summed over is numbered tap by tap, input vector by input vector; each thread sums every THREADS-th of it, and
+// What is summed over is numbered tap by tap, input vector by input vector; each thread sums every SLOTS-th of it, and
 // the threads' sums are added in a tree, always in the same order.
 //
 // Threads: SLOTS, for one output pixel and one block of outputs. z: the image.

@@ -8,9 +8,9 @@
 // A line with {p} or {v} stands for one line for each pixel or vector of a thread.
 // Bindings: 0 arena, 1 constants, 2 scratch, 3 args.
 
-const THREADS = SLOTS * ROWS;
 // The pixels of a workgroup.
 const TILE = SLOTS * PIXELS;
+// Vectors that are shared at a time: the loop over slices goes by as many.
 const SLICE = 4u;
 // Vectors of weights for one input vector of a block.
 const EACH = 4u * WIDE;
@@ -26,7 +26,7 @@ var<workgroup> factors: array<vec4f, SLICE * EACH * ROWS>;
 
 fn find_pixels(base: u32, first: u32, index: u32) {
     let k = args.kernel;
-    for (var at = index; at < TILE; at += THREADS) {
+    for (var at = index; at < TILE; at += SLOTS * ROWS) {
         let pixel = first + at;
         let inside = pixel < k.rows * k.columns;
         let origin = vec2u(input_row(pixel / k.columns, 0u), input_column(pixel % k.columns, 0u));
@@ -41,11 +41,12 @@ fn find_pixels(base: u32, first: u32, index: u32) {
 fn share_inputs(base: u32, slice: u32, all: u32, index: u32) {
     let k = args.kernel;
     let vectors = k.width0 + k.width1;
-    // The same for all that a thread fetches, THREADS being a multiple of SLICE.
+    // The same for all that a thread fetches, the number of threads being a multiple of SLICE.
     let number = slice + index % SLICE;
     let tap = number / vectors;
     let shift = vec2u(tap / k.taps_x, tap % k.taps_x);
-    for (var at = index / SLICE; at < TILE; at += THREADS / SLICE) {
+    for (var item = index; item < SLICE * TILE; item += SLOTS * ROWS) {
+        let at = item / SLICE;
         let place = origins[at] + shift;
         let inside = number < all && place.x < k.height && place.y < k.width;
         let pixel = place.x * k.width + place.y;
@@ -55,7 +56,7 @@ fn share_inputs(base: u32, slice: u32, all: u32, index: u32) {
 
 fn share_factors(first: u32, slice: u32, all: u32, index: u32) {
     let k = args.kernel;
-    for (var at = index; at < ROWS * SLICE * EACH; at += THREADS) {
+    for (var at = index; at < ROWS * SLICE * EACH; at += SLOTS * ROWS) {
         let row = at / (SLICE * EACH);
         let number = slice + at / EACH % SLICE;
         var v = vec4f(0.0);
@@ -66,7 +67,7 @@ fn share_factors(first: u32, slice: u32, all: u32, index: u32) {
     }
 }
 
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(SLOTS * ROWS)
 fn main(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) grid: vec3u,
@@ -89,7 +90,7 @@ fn main(
     let bias = k.bias + select(0u, block * WIDE, block < k.blocks);
     var s{p}_{v} = constants[bias + {v}u];
     var g{p}_{v} = constants[bias + select(0u, VECTORS, GATED) + {v}u];
-    for (var slice = 0u; slice < all; slice += SLICE) {
+    for (var slice = 0u; slice < all; slice += 4u) {
         // What was shared before may still be read.
         workgroupBarrier();
         share_inputs(base, slice, all, index);

@@ -199,12 +199,16 @@ impl Shader {
         let (pixels, vectors) = (count("PIXELS"), count("VECTORS"));
         let mut made = String::with_capacity(text.len());
         for line in text.lines() {
-            let code = !line.trim_start().starts_with("//");
-            let repeats = |mark: &str, count: u32| match code && line.contains(mark) {
+            if line.trim_start().starts_with("//") {
+                made.push_str(line);
+                made.push('\n');
+                continue;
+            }
+            let repeats = |mark: &str, count: u32| match line.contains(mark) {
                 true => count,
                 false => 1,
             };
-            let pixels_here = repeats("{p}", pixels) - u32::from(code && line.contains("{q}"));
+            let pixels_here = repeats("{p}", pixels) - u32::from(line.contains("{q}"));
             for p in 0..pixels_here {
                 for v in 0..repeats("{v}", vectors) {
                     let line = line
