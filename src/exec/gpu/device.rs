@@ -18,6 +18,7 @@ use super::fault::Faults;
 use super::shader::{Precision, Shader};
 use super::staging::PATIENCE;
 use super::trusted::{Checks, module};
+use super::tuning::Tuning;
 use crate::exec::ExecError;
 
 /// Members of the kernels' uniform buffers lie at multiples of so many bytes, which every device takes.
@@ -133,6 +134,7 @@ pub(super) struct Device {
     pub(super) queue: wgpu::Queue,
     pub(super) precision: Precision,
     pub(super) limits: Limits,
+    pub(super) tuning: Tuning,
     network: Layout,
     around: Layout,
     pipelines: Mutex<HashMap<Shader, ComputePipeline>>,
@@ -149,8 +151,12 @@ struct Layout {
     pipeline: PipelineLayout,
 }
 
+fn workgroup_bytes(limits: &Limits) -> usize {
+    limits.max_compute_workgroup_storage_size as usize
+}
+
 impl Device {
-    /// Opens an adapter.
+    /// Opens an adapter, with kernels cut for its kind.
     ///
     /// # Errors
     /// Fails if it has no float16 and that was asked for, or the driver fails.
@@ -190,6 +196,7 @@ impl Device {
             device,
             queue,
             precision,
+            tuning: Tuning::of(adapter.facts.kind, workgroup_bytes(&limits)),
             limits,
             pipelines: Mutex::default(),
             buffers: Arc::default(),
@@ -197,6 +204,14 @@ impl Device {
             adapter: adapter.clone(),
             checks,
         })
+    }
+
+    /// The same with kernels cut for another kind of adapter.
+    pub(super) fn tuned_for(self, kind: AdapterKind) -> Self {
+        Self {
+            tuning: Tuning::of(kind, workgroup_bytes(&self.limits)),
+            ..self
+        }
     }
 
     /// Opens the same adapter again, as it was opened before: for when the device was lost.
@@ -207,7 +222,10 @@ impl Device {
         let limits = self.limits.clone();
         let opened = Self::open(&self.adapter, self.precision, limits, self.checks)?;
         opened.buffers.set_cap(self.buffers.cap());
-        Ok(opened)
+        Ok(Self {
+            tuning: self.tuning,
+            ..opened
+        })
     }
 
     pub(super) fn failure(&self, message: impl Into<String>) -> ExecError {

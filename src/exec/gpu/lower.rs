@@ -1,13 +1,13 @@
 //! A program made into a recording: chain by chain, pass by pass, each a dispatch or a few.
 
 use super::constants::Constants;
-use super::dense::Dense;
-use super::pack::Norm;
 use super::pass::{Core, Pass, passes};
-use super::record::{Dispatch, LANES, Recording, folded};
-use super::shader::{Constant, Kernel, Shader};
+use super::place::{Place, Source, vectors, width};
+use super::record::{Dispatch, LANES, Recording};
+use super::shader::Kernel;
 use super::step::{Step, step};
 use super::traffic::Traffic;
+use super::tuning::Tuning;
 use crate::exec::ExecError;
 use crate::nn::{Chain, Conv, Graph, Op, Program, Shape, ValueId};
 
@@ -17,73 +17,11 @@ pub(super) const THREADS: usize = 64;
 /// A partial result of a reduction takes so many vectors.
 const PARTIAL: usize = 3;
 
-/// Where a value lies in an image, in vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) offset: u32,
-    pub(super) shape: Shape,
-}
-
-impl Place {
-    /// The vectors of a pixel.
-    pub(super) fn width(&self) -> u32 {
-        width(self.shape)
-    }
-}
-
-/// The vectors of a pixel.
-pub(super) fn width(shape: Shape) -> u32 {
-    shape.channels.div_ceil(LANES) as u32
-}
-
-/// How many vectors a value takes.
-pub(super) fn vectors(shape: Shape) -> usize {
-    shape.channels.div_ceil(LANES) * shape.pixels()
-}
-
-/// One value, or two whose channels follow each other; the first then fills whole vectors.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Source {
-    pub(super) shape: Shape,
-    first: Place,
-    second: Option<Place>,
-}
-
-impl Source {
-    fn one(place: Place) -> Self {
-        Self {
-            shape: place.shape,
-            first: place,
-            second: None,
-        }
-    }
-
-    /// As `shaders/shared/source.wgsl` has it.
-    pub(super) fn numbers(&self) -> [(&'static str, u32); 4] {
-        let second = self.second.map_or([0, 0], |p| [p.offset, p.width()]);
-        [
-            ("source0", self.first.offset),
-            ("width0", self.first.width()),
-            ("source1", second[0]),
-            ("width1", second[1]),
-        ]
-    }
-
-    pub(super) fn width(&self) -> u32 {
-        self.first.width() + self.second.map_or(0, |place| place.width())
-    }
-
-    /// How many vectors it takes.
-    fn vectors(&self) -> usize {
-        self.width() as usize * self.shape.pixels()
-    }
-}
-
-/// Makes the recording of a program for a device with so much memory for a workgroup, in bytes.
+/// Makes the recording of a program for a kind of device.
 ///
 /// # Errors
 /// Fails if a program's values cannot be counted in 32 bits.
-pub(crate) fn lower(program: &Program, workgroup_bytes: usize) -> Result<Recording, ExecError> {
+pub(crate) fn lower(program: &Program, tuning: Tuning) -> Result<Recording, ExecError> {
     let (places, size) = program.places_by(vectors);
     let mut lowering = Lowering {
         graph: &program.graph,
@@ -98,7 +36,7 @@ pub(crate) fn lower(program: &Program, workgroup_bytes: usize) -> Result<Recordi
         next: size,
         size,
         scratch: 0,
-        workgroup_bytes,
+        tuning,
     };
     let mut skip = false;
     for (index, chain) in program.chains.iter().enumerate() {
@@ -124,7 +62,7 @@ pub(super) struct Lowering<'a> {
     next: usize,
     size: usize,
     scratch: usize,
-    pub(super) workgroup_bytes: usize,
+    pub(super) tuning: Tuning,
 }
 
 impl Lowering<'_> {
@@ -169,7 +107,7 @@ impl Lowering<'_> {
     }
 
     /// Room for a value that only this chain needs.
-    fn room(&mut self, shape: Shape) -> Place {
+    pub(super) fn room(&mut self, shape: Shape) -> Place {
         let offset = self.next;
         self.next += vectors(shape);
         self.size = self.size.max(self.next);
@@ -205,7 +143,7 @@ impl Lowering<'_> {
             }
             _ => &chain.steps,
         };
-        let passes = passes(self.graph, steps, source.shape, self.workgroup_bytes);
+        let passes = passes(self.graph, steps, source.shape, &self.tuning);
         let mut rest = steps;
         // What the source of the next pass is.
         let mut read_by_source = chain.source.clone();
@@ -332,17 +270,6 @@ impl Lowering<'_> {
         }
     }
 
-    fn concatenate(&mut self, values: &[ValueId], result: Place) {
-        let mut to = 0;
-        for value in values {
-            let source = self.place(*value);
-            let mut moved = Moved::plain(source, result);
-            moved.to = to;
-            to += source.shape.channels;
-            self.rearrange("concatenation", moved);
-        }
-    }
-
     /// The numbers of a pass's steps, and their calls.
     pub(super) fn steps(
         &mut self,
@@ -380,7 +307,7 @@ impl Lowering<'_> {
             Core::Conv { .. } => {
                 return self.conv(pass, source, result, own, reduced);
             }
-            Core::Depthwise { .. } => self.depthwise(pass, source, result, own),
+            Core::Depthwise { .. } => return self.depthwise(pass, source, result, own, reduced),
             Core::Across(value) => self.across(pass, *value, source, result, own),
             Core::Rearrange(value) => self.moved(*value, source, result),
             Core::Spread(spread) => return self.spread(spread, source, result, reduced),
@@ -396,207 +323,6 @@ impl Lowering<'_> {
             .map(|value| self.graph.node(value).op.name())
             .collect();
         names.join(", ")
-    }
-
-    fn pointwise(&mut self, pass: &Pass, source: Source, result: Place, own: &[(ValueId, Place)]) {
-        let (before, steps) = self.steps(&pass.before, own);
-        let shader = Shader {
-            before,
-            ..Shader::plain(Kernel::Pointwise)
-        };
-        let mut numbers = vec![("pitch", 0)];
-        numbers.extend(source.numbers());
-        numbers.extend([
-            ("pixels", source.shape.pixels() as u32),
-            ("result", result.offset),
-            ("result_channels", result.shape.channels as u32),
-        ]);
-        self.push(Dispatch {
-            what: self.words(pass.before.iter().copied()),
-            shader,
-            numbers,
-            steps,
-            workgroups: folded(vectors(result.shape).div_ceil(THREADS)),
-            flops: (result.shape.elements() * pass.before.len()) as u64,
-        });
-    }
-
-    fn across(
-        &mut self,
-        pass: &Pass,
-        value: ValueId,
-        source: Source,
-        result: Place,
-        own: &[(ValueId, Place)],
-    ) {
-        let (before, steps) = self.steps(&pass.before, own);
-        let graph = self.graph;
-        let (mode, eps, learnt) = match &graph.node(value).op {
-            Op::LayerNorm { weight, bias, eps } => {
-                let learnt = [self.constants.push(weight), self.constants.push(bias)];
-                (0, *eps, learnt)
-            }
-            Op::Softmax => (1, 0.0, [0, 0]),
-            _ => (2, 0.0, [0, 0]),
-        };
-        let mut numbers = vec![("pitch", 0)];
-        numbers.extend(source.numbers());
-        numbers.extend([
-            ("pixels", source.shape.pixels() as u32),
-            ("channels", source.shape.channels as u32),
-            ("eps", eps.to_bits()),
-            ("weight", learnt[0]),
-            ("bias", learnt[1]),
-            ("result", result.offset),
-        ]);
-        self.push(Dispatch {
-            what: self.words(pass.before.iter().copied().chain([value])),
-            shader: Shader {
-                constants: vec![("MODE", Constant::Count(mode))],
-                before,
-                ..Shader::plain(Kernel::Across)
-            },
-            numbers,
-            steps,
-            workgroups: folded(source.shape.pixels().div_ceil(THREADS)),
-            flops: 8 * source.shape.elements() as u64,
-        });
-    }
-
-    /// A source as one value: what is two is copied together, for kernels that read one only.
-    pub(super) fn together(&mut self, source: Source) -> Place {
-        let Some(second) = source.second else {
-            return source.first;
-        };
-        let room = self.room(source.shape);
-        for (place, to) in [(source.first, 0), (second, source.first.shape.channels)] {
-            let mut part = Moved::plain(place, room);
-            part.to = to;
-            self.rearrange("concatenation", part);
-        }
-        room
-    }
-
-    /// An op that moves single numbers.
-    fn moved(&mut self, value: ValueId, source: Source, result: Place) {
-        let source = self.together(source);
-        let mut moved = Moved::plain(source, result);
-        moved.channels = result.shape.channels;
-        match self.graph.node(value).op {
-            Op::Channels { start, .. } => moved.start = start,
-            Op::PixelShuffle { factor } => moved.factor = factor,
-            Op::Gate => moved.gated = true,
-            // Zero padding and cropping: rows and columns are simply more or fewer.
-            _ => {}
-        }
-        self.rearrange(&self.words([value]), moved);
-    }
-
-    fn rearrange(&mut self, what: &str, moved: Moved) {
-        let (from, to) = (moved.source, moved.result);
-        self.push(Dispatch {
-            what: what.to_owned(),
-            shader: Shader {
-                constants: vec![("GATED", Constant::Bool(moved.gated))],
-                ..Shader::plain(Kernel::Rearrange)
-            },
-            numbers: vec![
-                ("pitch", 0),
-                ("source", from.offset),
-                ("source_width", from.width()),
-                ("height", from.shape.height as u32),
-                ("width", from.shape.width as u32),
-                ("result", to.offset),
-                ("result_width", to.width()),
-                ("rows", to.shape.height as u32),
-                ("columns", to.shape.width as u32),
-                ("channels", moved.channels as u32),
-                ("factor", moved.factor as u32),
-                ("start", moved.start as u32),
-                ("to", moved.to as u32),
-            ],
-            steps: Vec::new(),
-            workgroups: folded(vectors(to.shape).div_ceil(THREADS)),
-            flops: to.shape.elements() as u64,
-        });
-    }
-
-    fn conv(
-        &mut self,
-        pass: &Pass,
-        source: Source,
-        result: Place,
-        own: &[(ValueId, Place)],
-        reduced: bool,
-    ) -> Option<usize> {
-        let Core::Conv {
-            norm,
-            conv: value,
-            gate,
-            shuffle,
-        } = pass.core
-        else {
-            return None;
-        };
-        let graph = self.graph;
-        let Op::Conv(conv) = &graph.node(value).op else {
-            return None;
-        };
-        let norm_op = norm.map(|norm| &graph.node(norm).op);
-        let (before, mut steps) = self.steps(&pass.before, own);
-        let (after, numbers) = self.steps(&pass.after, own);
-        steps.extend(numbers);
-        let named = pass.before.iter().copied().chain(norm).chain([value]);
-        let mut what = self.words(named.chain(pass.after.iter().copied()));
-        if gate {
-            what += ", gate";
-        }
-        if shuffle.is_some() {
-            what += ", pixel shuffle";
-        }
-        let dense = Dense {
-            conv,
-            output: graph.shape(value),
-            norm: norm_op.and_then(Norm::of),
-            gate,
-            factor: shuffle,
-            source,
-            result,
-            // A shuffled vector's tile is not that of its channels.
-            reduced: reduced && shuffle.is_none(),
-            before,
-            after,
-            steps,
-            what,
-        };
-        let tiles = dense.record(self);
-        (reduced && shuffle.is_none()).then_some(tiles)
-    }
-}
-
-/// A run of the kernel that moves single numbers.
-struct Moved {
-    source: Place,
-    result: Place,
-    channels: usize,
-    factor: usize,
-    start: usize,
-    to: usize,
-    gated: bool,
-}
-
-impl Moved {
-    /// All channels of `source`, as they are.
-    fn plain(source: Place, result: Place) -> Self {
-        Self {
-            source,
-            result,
-            channels: source.shape.channels,
-            factor: 1,
-            start: 0,
-            to: 0,
-            gated: false,
-        }
     }
 }
 

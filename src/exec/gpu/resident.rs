@@ -46,7 +46,7 @@ pub(super) struct Work<'a> {
 pub(super) enum Stage {
     /// A dispatch around the network, for so many images; so many windows are finished with it.
     Around {
-        dispatch: Dispatch,
+        dispatch: Box<Dispatch>,
         traffic: Traffic,
         images: usize,
         windows: usize,

@@ -205,7 +205,8 @@ fn where_memory_is_short_frames_wait_for_each_other() {
     let Some(device) = device(Checks::NoLoops) else {
         return;
     };
-    let one_window = || GpuSession::new(device.clone(), nafnet(), Some(NonZeroUsize::MIN)).unwrap();
+    let one_window =
+        || GpuSession::new(device.clone(), nafnet(), Some(NonZeroUsize::MIN), false).unwrap();
     let frames = [frame(60, 0), frame(60, 1), frame(60, 2)];
     let wanted: Vec<Vec<u32>> = frames.iter().map(|frame| wanted(&device, frame)).collect();
     let mut session = one_window();

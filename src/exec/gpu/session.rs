@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::device::Device;
 use super::frame::{Tables, enter, leave};
-use super::lower::{Place, lower};
+use super::lower::lower;
 use super::memory::{image_bytes, scratch_bytes};
+use super::place::Place;
 use super::record::Recording;
 use super::resident::{Resident, Stage, Work};
 use super::submission::images_within;
@@ -62,8 +63,7 @@ impl GpuSession {
         windows: Option<NonZeroUsize>,
         profile: bool,
     ) -> Result<Self, ExecError> {
-        let workgroup = device.limits.max_compute_workgroup_storage_size as usize;
-        let recording = lower(&program, workgroup)?;
+        let recording = lower(&program, device.tuning)?;
         let largest = image_bytes(&device, &recording).max(scratch_bytes(&recording));
         let learnt = size_of_val(&*recording.constants) as u64;
         device.holds("the values of one image", largest, SMALLER_WINDOWS)?;
@@ -195,7 +195,7 @@ impl GpuSession {
         let pitch = self.recording.pitch;
         let tables = Tables::new(frame);
         let around = |dispatch, traffic, images, windows| Stage::Around {
-            dispatch,
+            dispatch: Box::new(dispatch),
             traffic,
             images,
             windows,
@@ -230,7 +230,7 @@ impl GpuSession {
         let images_together = self.prepare(images.len() / size, &Silent)?;
         let pitch = self.recording.pitch;
         let around = |dispatch, place| Stage::Around {
-            dispatch,
+            dispatch: Box::new(dispatch),
             traffic: Traffic::planar(place),
             images: images_together,
             windows: 0,

@@ -1,7 +1,7 @@
 //! What dispatches must at least read and write: each value once for an image, learnt numbers once for a batch.
 
-use super::lower::{Place, vectors};
 use super::memory::number_bytes;
+use super::place::{Place, vectors};
 use super::record::LANES;
 use super::shader::Precision;
 use crate::exec::Frame;
