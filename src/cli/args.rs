@@ -389,6 +389,7 @@ Examples:
   bundle run rods.zip cell_classifier -i clear.tif --labels labels.tif -o cells.csv
   bundle run rods.zip pi_classification -i features.csv -o predictions.csv
   bundle run rods.zip bf_focus -i 'exp042/*.tif' -o restored/ --resume
+  bundle run rods.zip bf_focus -i bf.tif -o restored.tif --device cpu --profile
 Frames and channels are counted from 0, as in Python and HiTMicTools.")]
 pub struct Run {
     /// A ZIP, or a project's config
@@ -436,6 +437,9 @@ pub struct Run {
     /// Pass over outputs that an earlier run has finished with the same model, input and arguments
     #[arg(long)]
     pub resume: bool,
+    /// Print what the device's time goes into, kernel by kernel (with -v, what each computes)
+    #[arg(long)]
+    pub profile: bool,
     /// A picture of the first frame, before and after; a folder for many inputs
     #[arg(long, value_name = "P.png|DIR")]
     pub preview: Option<PathBuf>,

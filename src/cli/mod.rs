@@ -10,6 +10,7 @@ mod diff;
 mod init;
 mod lock;
 mod printer;
+mod profile;
 mod run;
 mod show;
 mod table;

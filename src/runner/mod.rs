@@ -21,7 +21,7 @@ pub use selection::{Selection, SelectionError};
 use crate::config::{Model, Problem};
 use crate::digest::Digest;
 use crate::exec::gpu::Precision;
-use crate::exec::{DeviceChoice, Executor, Session};
+use crate::exec::{DeviceChoice, Executor, Profile, Session};
 use crate::facts::Facts;
 use crate::fit::{self, Fit, Role};
 use crate::nn::{Network, Shape};
@@ -71,11 +71,13 @@ pub struct Setup {
     pub threads: Option<NonZeroUsize>,
     /// Whether a restored image gets its input's range of numbers back.
     pub rescale: bool,
+    /// Whether it is noted what the device's time goes into.
+    pub profile: bool,
 }
 
 impl Setup {
     fn open(&self) -> Result<Box<dyn Executor>, RunnerError> {
-        let opened = self.device.open(self.precision, self.threads);
+        let opened = self.device.open(self.precision, self.threads, self.profile);
         opened.map_err(|error| RunnerError::Device(error.into()))
     }
 
@@ -142,6 +144,19 @@ impl Runner {
             digest,
             kind,
         })
+    }
+
+    /// What the device did so far, if that was asked for and the model is one that a device runs.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub fn profile(&mut self) -> Result<Option<Profile>, TaskError> {
+        let profile = match &mut self.kind {
+            Kind::Images(images) => images.frames.profile(),
+            Kind::Cells(cells) => cells.classifier.profile(),
+            Kind::Rows(_) => Ok(None),
+        };
+        Ok(profile?)
     }
 
     /// Runs the model on made-up numbers.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::args::FrameArgs;
-use crate::exec::{ExecError, Finish, Frame, Session};
+use crate::exec::{ExecError, Finish, Frame, Profile, Session};
 use crate::image::{Blending, Pixels, ScaleError, Windows};
 use crate::progress::{Progress, Silent};
 
@@ -142,6 +142,14 @@ impl Frames {
             one_by_one,
             windows: None,
         })
+    }
+
+    /// What the device did so far ([`Session::profile`]).
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        self.session.profile()
     }
 
     /// How many channels come out for frames of so many channels.

@@ -13,6 +13,7 @@ mod function;
 mod instructions;
 mod pointwise;
 mod prepare;
+mod profile;
 mod reach;
 mod reduce;
 mod session;
@@ -38,6 +39,7 @@ pub struct Cpu {
     pool: Arc<ThreadPool>,
     instructions: Instructions,
     windows: Option<NonZeroUsize>,
+    profile: bool,
 }
 
 impl Cpu {
@@ -55,6 +57,7 @@ impl Cpu {
             pool: Arc::new(pool),
             instructions: Instructions::best(),
             windows: None,
+            profile: false,
         })
     }
 
@@ -69,6 +72,13 @@ impl Cpu {
     #[must_use]
     pub fn with_windows(mut self, windows: NonZeroUsize) -> Self {
         self.windows = Some(windows);
+        self
+    }
+
+    /// The same with a profile of each network ([`Session::profile`]), or without one.
+    #[must_use]
+    pub fn with_profile(mut self, profile: bool) -> Self {
+        self.profile = profile;
         self
     }
 
@@ -107,7 +117,10 @@ impl Executor for Cpu {
         let at_once = self.at_once(&program);
         let arch = self.instructions.arch();
         let session = session::CpuSession::new(self.pool.clone(), arch, program, at_once)?;
-        Ok(Box::new(session))
+        Ok(match self.profile {
+            true => Box::new(session.with_profile()),
+            false => Box::new(session),
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use pulp::Arch;
 use rayon::ThreadPool;
@@ -13,9 +14,10 @@ use super::aligned::Aligned;
 use super::chain::{Band, Image, Scratch};
 use super::frame::{self, Blend};
 use super::prepare::{Prepared, place, prepare};
+use super::profile::CpuProfile;
 use super::{failure, reduce};
 use crate::exec::frame::{check, sources};
-use crate::exec::{ExecError, Frame, Session};
+use crate::exec::{ExecError, Frame, Profile, Session};
 use crate::nn::{Program, Shape};
 use crate::progress::{Progress, Silent};
 
@@ -39,6 +41,8 @@ pub(super) struct CpuSession {
     /// Partial results of reductions.
     partials: Vec<f64>,
     finished: VecDeque<Vec<f32>>,
+    /// If one is made.
+    profile: Option<CpuProfile>,
 }
 
 impl CpuSession {
@@ -62,7 +66,26 @@ impl CpuSession {
             arena: Aligned::default(),
             partials: Vec::new(),
             finished: VecDeque::new(),
+            profile: None,
         })
+    }
+
+    /// The same with a profile of what it does.
+    pub(super) fn with_profile(mut self) -> Self {
+        let profile = CpuProfile::new(&self.program, &self.chains, self.scratch.len());
+        for scratch in &mut self.scratch {
+            let scratch = scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
+            scratch.laps = Some(profile.laps());
+        }
+        self.profile = Some(profile);
+        self
+    }
+
+    /// Notes what is around the network, which has read and written so many bytes.
+    fn note(&mut self, name: &str, bytes: usize, begun: Instant) {
+        if let Some(profile) = &mut self.profile {
+            profile.around(name, bytes, begun.elapsed());
+        }
     }
 
     /// Makes room for so many images.
@@ -136,7 +159,15 @@ impl CpuSession {
             let scratch = scratch[thread % scratch.len()].lock();
             band.run(&mut scratch.unwrap_or_else(PoisonError::into_inner));
         });
+        let begun = Instant::now();
         self.reduce(index, count);
+        if let Some(profile) = &mut self.profile {
+            let threads = self.scratch.iter_mut().filter_map(|scratch| {
+                let scratch = scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
+                scratch.laps.as_mut()
+            });
+            profile.chain(index, count, threads, begun.elapsed());
+        }
     }
 
     /// Merges what the bands of a chain have made for its reductions.
@@ -200,55 +231,87 @@ impl Session for CpuSession {
                 found: format!("{} numbers", images.len()),
             });
         }
+        if let Some(profile) = &mut self.profile {
+            profile.begin();
+        }
         let mut results = vec![0.0; output.elements() * count];
         let batches = images.chunks(input.elements() * self.at_once);
         let pool = self.pool.clone();
         for (images, results) in batches.zip(results.chunks_mut(output.elements() * self.at_once)) {
             let count = images.len() / input.elements();
             self.reserve(count)?;
+            let begun = Instant::now();
             pool.install(|| {
                 let images = images.par_chunks_exact(input.elements());
                 let inputs = self.inputs(count).zip(images);
                 inputs.for_each(|(own, image)| to_channels_last(input, image, own));
             });
+            self.note("enter", 8 * images.len(), begun);
             self.forward(count, &Silent)?;
+            let begun = Instant::now();
             pool.install(|| {
                 let results = results.par_chunks_exact_mut(output.elements());
                 let results = results.zip(self.outputs(count));
                 results.for_each(|(result, own)| to_planar(output, own, result));
             });
+            self.note("leave", 8 * count * output.elements(), begun);
+        }
+        if let Some(profile) = &mut self.profile {
+            profile.end();
         }
         Ok(results)
     }
 
     fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
-        let output = self.program.output();
-        check(&frame, self.program.input(), output)?;
+        let (input, output) = (self.program.input(), self.program.output());
+        check(&frame, input, output)?;
+        if let Some(profile) = &mut self.profile {
+            profile.begin();
+        }
+        let begun = Instant::now();
         let windows = &frame.windows;
         let pool = self.pool.clone();
         let sources = sources(windows);
         let numbers = pool.install(|| frame::scaled(&frame))?;
+        let bytes = frame.pixels.kind().size() + size_of::<f32>();
+        self.note("scale", bytes * numbers.len(), begun);
+        let pixels = windows.frame[0] * windows.frame[1];
         let mut blend = Blend::new(windows, output.channels)?;
         for first in (0..windows.count()).step_by(self.at_once) {
             let count = self.at_once.min(windows.count() - first);
             self.reserve(count)?;
+            let begun = Instant::now();
             pool.install(|| {
                 let inputs = self.inputs(count).enumerate();
                 inputs.for_each(|(index, window)| {
                     frame::gather(&numbers, windows, &sources, first + index, window);
                 });
             });
+            self.note("gather", 8 * count * input.elements(), begun);
             self.forward(count, progress)?;
+            let begun = Instant::now();
             pool.install(|| blend.add(windows, first, &self.outputs(count)));
+            let sums = (output.channels + 1) * pixels.min(count * output.pixels());
+            self.note("blend", 4 * count * output.elements() + 8 * sums, begun);
             progress.step(count as u64);
         }
+        let begun = Instant::now();
         let finished = pool.install(|| blend.finish(&frame));
+        self.note("finish", 4 * (2 * output.channels + 1) * pixels, begun);
         self.finished.push_back(finished);
         Ok(())
     }
 
     fn collect(&mut self, _: &dyn Progress) -> Result<Option<Vec<f32>>, ExecError> {
-        Ok(self.finished.pop_front())
+        let finished = self.finished.pop_front();
+        if let (Some(profile), Some(_)) = (&mut self.profile, &finished) {
+            profile.end();
+        }
+        Ok(finished)
+    }
+
+    fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        Ok(self.profile.as_ref().map(CpuProfile::profile))
     }
 }
 
@@ -266,6 +329,7 @@ fn scratch(chains: &[Prepared]) -> Result<Scratch, ExecError> {
             ring: Aligned::zeros(ring.unwrap_or(0))?,
             starts: Vec::new(),
             work: Vec::new(),
+            laps: None,
         })
     };
     buffers().map_err(|error| failure(format!("no room for a thread's buffers: {error}")))

@@ -166,7 +166,8 @@ impl Device {
         };
         let request = adapter.inner.request_device(&wgpu::DeviceDescriptor {
             label: Some("bundle"),
-            required_features: needed,
+            // Timestamps cost nothing where none are taken.
+            required_features: needed | adapter.inner.features() & Features::TIMESTAMP_QUERY,
             required_limits: limits.clone(),
             ..Default::default()
         });
@@ -209,6 +210,11 @@ impl Device {
             device: self.name.clone(),
             message: message.into(),
         }
+    }
+
+    /// Whether it notes the time before and after passes.
+    pub(super) fn has_timestamps(&self) -> bool {
+        self.device.features().contains(Features::TIMESTAMP_QUERY)
     }
 
     /// Fails if anything has gone wrong on the device.

@@ -7,6 +7,7 @@ use super::pass::{Core, Pass, passes};
 use super::record::{Dispatch, LANES, Recording, folded};
 use super::shader::{Constant, Kernel, Shader};
 use super::step::{Step, step};
+use super::traffic::Traffic;
 use crate::exec::ExecError;
 use crate::nn::{Chain, Conv, Graph, Op, Program, Shape, ValueId};
 
@@ -71,6 +72,11 @@ impl Source {
     pub(super) fn width(&self) -> u32 {
         self.first.width() + self.second.map_or(0, |place| place.width())
     }
+
+    /// How many vectors it takes.
+    fn vectors(&self) -> usize {
+        self.width() as usize * self.shape.pixels()
+    }
 }
 
 /// Makes the recording of a program for a device with so much memory for a workgroup, in bytes.
@@ -87,6 +93,8 @@ pub(crate) fn lower(program: &Program, workgroup_bytes: usize) -> Result<Recordi
             .collect(),
         constants: Constants::default(),
         dispatches: Vec::new(),
+        traffic: Vec::new(),
+        learnt: 0,
         next: size,
         size,
         scratch: 0,
@@ -108,6 +116,10 @@ pub(super) struct Lowering<'a> {
     places: Vec<Option<usize>>,
     pub(super) constants: Constants,
     dispatches: Vec<Dispatch>,
+    /// What dispatches must read and write, as far as that has been noted.
+    traffic: Vec<Traffic>,
+    /// The learnt numbers of those, in vectors.
+    learnt: u32,
     /// The first free vector behind the kept values, for what chains keep to themselves.
     next: usize,
     size: usize,
@@ -132,8 +144,12 @@ impl Lowering<'_> {
             dispatch.set("pitch", self.size as u32);
             dispatch.set("scratch_pitch", self.scratch as u32);
         }
+        // What nobody has noted is run all the same.
+        let dispatches = self.dispatches.len();
+        self.traffic.resize(dispatches, Traffic::default());
         Ok(Recording {
             dispatches: self.dispatches,
+            traffic: self.traffic,
             constants: self.constants.finish(),
             pitch: self.size,
             // A partial result is counted as one.
@@ -182,12 +198,17 @@ impl Lowering<'_> {
                     let result = self.place(*first);
                     self.concatenate(&chain.source, result);
                     source = Source::one(result);
+                    let moved = vectors(result.shape);
+                    self.note([result.shape; 2], moved, moved);
                 }
                 rest
             }
             _ => &chain.steps,
         };
         let passes = passes(self.graph, steps, source.shape, self.workgroup_bytes);
+        let mut rest = steps;
+        // What the source of the next pass is.
+        let mut read_by_source = chain.source.clone();
         // Results of passes that later ones read.
         let mut own: Vec<(ValueId, Place)> = Vec::new();
         let mut tiles = None;
@@ -199,21 +220,94 @@ impl Lowering<'_> {
             };
             let reduced = last && !chain.reductions.is_empty();
             tiles = self.pass(pass, source, result, &own, reduced);
+            let (made, after) = split_after(rest, pass.result);
+            rest = after;
+            let read = source.vectors() + self.operands(made, &read_by_source);
+            read_by_source = vec![pass.result];
+            let shape = self.graph.shape(pass.result);
+            self.note([source.shape, shape], read, vectors(shape));
             own.push((pass.result, result));
             source = Source::one(result);
         }
         if chain.reductions.is_empty() {
             return false;
         }
-        let tiles = tiles.unwrap_or_else(|| self.reduce(source));
+        let tiles = tiles.unwrap_or_else(|| {
+            let tiles = self.reduce(source);
+            self.note([source.shape; 2], source.vectors(), 0);
+            tiles
+        });
         if let Some(conv) = self.squeezed(chain, following) {
             self.squeeze(conv, source.shape, tiles);
+            let shape = self.graph.shape(conv);
+            self.note([source.shape, shape], 0, vectors(shape));
             return true;
         }
         for reduction in &chain.reductions {
             self.merge(*reduction, source.shape, tiles);
+            let shape = self.graph.shape(*reduction);
+            self.note([source.shape, shape], 0, vectors(shape));
         }
         false
+    }
+
+    /// How many vectors of values these steps read that are neither their own nor their source.
+    fn operands(&self, steps: &[ValueId], source: &[ValueId]) -> usize {
+        let mut read: Vec<ValueId> = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            // The first input of the first step is the source, concatenated or not.
+            let further = self.graph.node(*step).inputs.iter();
+            for input in further.skip(usize::from(index == 0)) {
+                if ![steps, source, &read]
+                    .iter()
+                    .any(|list| list.contains(input))
+                {
+                    read.push(*input);
+                }
+            }
+        }
+        let shapes = read.iter().map(|value| self.graph.shape(*value));
+        shapes.map(vectors).sum()
+    }
+
+    /// Notes what the dispatches that were recorded since the last time must read and write together, in vectors. Where
+    /// a source was copied together for them, that is counted as well.
+    fn note(&mut self, shapes: [Shape; 2], read: usize, written: usize) {
+        let fresh = &self.dispatches[self.traffic.len()..];
+        let is_copy = |dispatch: &Dispatch| dispatch.shader.kernel == Kernel::Rearrange;
+        let copies = fresh.iter().filter(|dispatch| is_copy(dispatch)).count();
+        let others = fresh.len() - copies;
+        let learnt = (self.constants.position() - self.learnt) as usize;
+        let numbers = |vectors: usize| (LANES * vectors) as u64;
+        let bytes = |vectors: usize| size_of::<f32>() as u64 * numbers(vectors);
+        let first = fresh.iter().position(|dispatch| !is_copy(dispatch));
+        let noted = fresh
+            .iter()
+            .enumerate()
+            .map(|(index, dispatch)| match others {
+                0 => Traffic {
+                    shapes: Some(shapes),
+                    values: numbers((read + written) / copies),
+                    ..Traffic::default()
+                },
+                _ if is_copy(dispatch) => Traffic {
+                    shapes: Some([shapes[0]; 2]),
+                    values: numbers(2 * vectors(shapes[0]) / copies),
+                    ..Traffic::default()
+                },
+                // The phases of a transposed convolution each read all, and write their part.
+                _ => Traffic {
+                    shapes: Some(shapes),
+                    values: numbers(read + written / others),
+                    learnt: match first == Some(index) {
+                        true => bytes(learnt / others + learnt % others),
+                        false => bytes(learnt / others),
+                    },
+                    ..Traffic::default()
+                },
+            });
+        self.traffic.extend(noted);
+        self.learnt = self.constants.position();
     }
 
     /// The values of a chain's source, as kernels read them.
@@ -504,6 +598,12 @@ impl Moved {
             gated: false,
         }
     }
+}
+
+/// The steps up to the one with that result, and the others.
+fn split_after(steps: &[ValueId], result: ValueId) -> (&[ValueId], &[ValueId]) {
+    let at = steps.iter().position(|step| *step == result);
+    steps.split_at(at.map_or(steps.len(), |at| at + 1))
 }
 
 /// The convolution that a value is the result of.

@@ -12,13 +12,18 @@ mod dense;
 mod device;
 mod frame;
 mod lower;
+mod memory;
 mod pack;
 mod pass;
+mod reading;
 mod record;
 mod reduction;
 mod session;
 mod shader;
 mod step;
+mod submission;
+mod timer;
+mod traffic;
 mod upload;
 
 use std::num::NonZeroUsize;
@@ -37,6 +42,7 @@ pub struct Gpu {
     device: Arc<Device>,
     facts: Facts,
     windows: Option<NonZeroUsize>,
+    profile: bool,
 }
 
 impl Gpu {
@@ -65,6 +71,7 @@ impl Gpu {
             device: Arc::new(Device::open(adapter, precision, limits)?),
             facts: adapter.facts.clone(),
             windows: None,
+            profile: false,
         })
     }
 
@@ -73,6 +80,21 @@ impl Gpu {
     pub fn with_windows(mut self, windows: NonZeroUsize) -> Self {
         self.windows = Some(windows);
         self
+    }
+
+    /// The same with a profile of each network ([`Session::profile`]), or without one.
+    ///
+    /// # Errors
+    /// Fails if a profile is wanted and the device has no timestamps.
+    pub fn with_profile(mut self, profile: bool) -> Result<Self, ExecError> {
+        if profile && !self.device.has_timestamps() {
+            return Err(self.device.failure(
+                "its driver gives no timestamps, of which a profile is made: run without a profile, or make one on \
+                 another device; the CPU always can",
+            ));
+        }
+        self.profile = profile;
+        Ok(self)
     }
 }
 
@@ -92,7 +114,8 @@ impl Executor for Gpu {
     }
 
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, ExecError> {
-        let session = session::GpuSession::new(self.device.clone(), program, self.windows)?;
+        let session =
+            session::GpuSession::new(self.device.clone(), program, self.windows, self.profile)?;
         Ok(Box::new(session))
     }
 }

@@ -63,6 +63,27 @@ fn the_blocks_of_nafnet_are_three_dispatches() {
 }
 
 #[test]
+fn what_dispatches_read_and_write_is_known() {
+    for recording in [nafnet(8), unet()] {
+        assert_eq!(recording.traffic.len(), recording.dispatches.len());
+        for (traffic, dispatch) in recording.traffic.iter().zip(&recording.dispatches) {
+            assert!(
+                traffic.shapes.is_some() && traffic.values > 0,
+                "{dispatch:?}"
+            );
+        }
+        // All learnt numbers are read by someone, and by one only.
+        let learnt: u64 = recording.traffic.iter().map(|traffic| traffic.learnt).sum();
+        assert_eq!(learnt, size_of_val(&*recording.constants) as u64);
+    }
+    // The second half of a block: its source, its scale and what it is added to are read, its result is written.
+    let recording = nafnet(8);
+    let mix = &recording.traffic[3];
+    assert_eq!(mix.shapes, Some([Shape::new(8, 32, 32); 2]));
+    assert_eq!(mix.values, 3 * 8 * 32 * 32 + 8);
+}
+
+#[test]
 fn the_units_of_a_unet_are_fused() {
     assert_snapshot!(unet(), @r"
     3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [1 x 1]

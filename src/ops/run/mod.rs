@@ -4,6 +4,7 @@ mod form;
 mod jobs;
 mod picture;
 mod plan;
+mod profile;
 mod record;
 
 use std::fs;
@@ -16,6 +17,7 @@ use serde::Serialize;
 pub use form::{Asked, FormError, OutputType};
 pub use jobs::{Job, JobError, Named};
 use plan::Plan;
+pub use profile::{Kernel, Profile};
 use record::{Recipe, Record};
 
 use crate::atomic::folder_of;
@@ -48,6 +50,8 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
     /// Whether outputs that are finished are passed over.
     pub resume: bool,
+    /// Whether it is noted what the device's time goes into.
+    pub profile: bool,
 }
 
 /// What was run.
@@ -62,6 +66,9 @@ pub struct Report {
     pub half_precision_ignored: bool,
     /// One for each input, in the order in which they were named.
     pub files: Vec<FileReport>,
+    /// What the device's time went into, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
 /// What came of one input.
@@ -166,6 +173,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         precision: options.precision,
         threads: options.threads,
         rescale: options.rescale,
+        profile: options.profile,
     };
     let mut runner = Runner::load(&subject, &options.model, setup, progress)?;
     let plan = Plan::of(options, &runner)?;
@@ -193,6 +201,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         device: runner.device.clone(),
         half_precision_ignored: runner.half_precision && options.precision == Precision::Single,
         files: Vec::new(),
+        profile: None,
     };
     let waiting = jobs.iter().filter(|(_, waits)| *waits);
     let steps = waiting.map(|(job, _)| plan.steps(&mut runner, job)).sum();
@@ -223,6 +232,8 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
             outcome,
         });
     }
+    let profile = runner.profile().map_err(RunnerError::Device)?;
+    report.profile = profile.as_ref().map(Profile::of);
     Ok(report)
 }
 

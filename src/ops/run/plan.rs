@@ -320,6 +320,7 @@ fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
         ("--channel", options.channel.is_some()),
         ("--frames", options.frames.is_some()),
         ("--preview", files.preview.is_some()),
+        ("--profile", options.profile),
     ];
     let (kind, useful): (_, &[&str]) = match &runner.kind {
         Kind::Images(images) if images.makes_probabilities() => (
@@ -330,6 +331,7 @@ fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
                 "--channel",
                 "--frames",
                 "--preview",
+                "--profile",
             ],
         ),
         Kind::Images(_) => (
@@ -342,11 +344,18 @@ fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
                 "--channel",
                 "--frames",
                 "--preview",
+                "--profile",
             ],
         ),
         Kind::Cells(_) => (
             "which classifies the objects of a label image",
-            &["--labels", "--channel", "--frames", "--preview"],
+            &[
+                "--labels",
+                "--channel",
+                "--frames",
+                "--preview",
+                "--profile",
+            ],
         ),
         Kind::Rows(_) => ("which classifies the rows of a table", &[]),
     };

@@ -44,6 +44,7 @@ impl Options {
             precision: Precision::Single,
             threads: self.threads,
             rescale: true,
+            profile: false,
         }
     }
 }

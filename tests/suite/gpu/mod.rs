@@ -6,6 +6,7 @@
 mod frames;
 mod graphs;
 mod ops;
+mod profile;
 mod program;
 
 use std::num::NonZeroUsize;

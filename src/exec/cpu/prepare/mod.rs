@@ -116,6 +116,11 @@ impl Prepared {
         self.output.pixels().div_ceil(self.strip)
     }
 
+    /// How many steps it has that are run.
+    pub(super) fn steps(&self) -> usize {
+        self.before.len() + usize::from(self.spatial.is_some()) + self.after.len()
+    }
+
     /// How many partial results of reductions a strip has.
     pub(super) fn partials(&self) -> usize {
         let channels = self.output.channels;
