@@ -11,6 +11,7 @@ mod depthwise;
 mod frame;
 mod function;
 mod instructions;
+mod norm;
 mod pointwise;
 mod prepare;
 mod profile;
