@@ -129,6 +129,11 @@ impl Prepared {
             .map(|(reduction, _)| reduction.partials(channels))
             .sum()
     }
+
+    /// How many partial results all strips have.
+    pub(super) fn all_partials(&self) -> usize {
+        self.strips() * self.partials()
+    }
 }
 
 /// Makes a program's chains ready for these instructions.
