@@ -16,7 +16,10 @@ use super::aligned::Aligned;
 pub(super) struct Dense {
     taps: usize,
     run: usize,
+    /// The channels that are written.
     outputs: usize,
+    /// Whether the second vector of each block is multiplied into the first.
+    gated: bool,
     /// The numbers of a vector of the instructions that it is packed for.
     lanes: usize,
     weights: Aligned,
@@ -61,36 +64,54 @@ pub(super) fn lanes(arch: Arch) -> usize {
 }
 
 impl Dense {
-    /// Packs the weights `weight(tap, position in the run, output channel)` for these instructions.
+    /// Packs the weights `weight(tap, position in the run, output channel)` for these instructions. Of a gated
+    /// convolution, a block has a vector of the first half of the channels and that which it is multiplied with.
     pub(super) fn pack(
         arch: Arch,
         [taps, run, outputs]: [usize; 3],
+        gated: bool,
         weight: impl Fn(usize, usize, usize) -> f32,
         bias: Option<&[f32]>,
     ) -> Result<Self, TryReserveError> {
         let lanes = lanes(arch);
-        let padded = outputs.next_multiple_of(lanes);
+        let written = match gated {
+            true => outputs / 2,
+            false => outputs,
+        };
+        let padded = written.next_multiple_of(lanes) * (outputs / written);
+        // The channel that stands at a place of the packed ones.
+        let channel = |place: usize| {
+            let (half, within) = match gated {
+                true => (place / lanes % 2, place / lanes / 2 * lanes + place % lanes),
+                false => (0, place),
+            };
+            (within < written).then_some(half * written + within)
+        };
         let mut weights = Aligned::zeros(taps * run * padded)?;
         let mut rest = &mut weights[..];
         for first in (0..padded).step_by(2 * lanes) {
             let width = (2 * lanes).min(padded - first);
             let (block, after) = rest.split_at_mut(taps * run * width);
             for (index, numbers) in block.chunks_exact_mut(width).enumerate() {
-                let channels = (first..outputs).zip(numbers);
-                channels.for_each(|(output, number)| {
-                    *number = weight(index / run, index % run, output);
-                });
+                for (place, number) in (first..).zip(numbers) {
+                    if let Some(output) = channel(place) {
+                        *number = weight(index / run, index % run, output);
+                    }
+                }
             }
             rest = after;
         }
         let mut padded_bias = Aligned::zeros(padded)?;
         if let Some(bias) = bias {
-            padded_bias[..outputs].copy_from_slice(bias);
+            for (place, number) in padded_bias.iter_mut().enumerate() {
+                *number = channel(place).map_or(0.0, |output| bias[output]);
+            }
         }
         Ok(Self {
             taps,
             run,
-            outputs,
+            outputs: written,
+            gated,
             lanes,
             weights,
             bias: padded_bias,
@@ -142,6 +163,11 @@ impl Lines<'_> {
         bias: &[S::f32s],
     ) {
         let weights = &weights[..self.dense.taps * self.dense.run * N];
+        let gated = self.dense.gated;
+        let first = match gated {
+            true => first / 2,
+            false => first,
+        };
         for line in 0..self.lines {
             let starts = &self.starts[line * self.dense.taps..][..self.dense.taps];
             let mut tile = Tile {
@@ -155,6 +181,7 @@ impl Lines<'_> {
                 output: &mut self.output[line * self.pitch + first..],
                 output_step: self.output_step,
                 outputs: self.dense.outputs - first,
+                gated,
             };
             let mut pixel = 0;
             while pixel + P <= self.pixels {
@@ -186,8 +213,9 @@ struct Tile<'a, S: Simd> {
     run: usize,
     output: &'a mut [f32],
     output_step: usize,
-    /// The channels of the block and those behind it.
+    /// The channels of the block that are written, and those behind it.
     outputs: usize,
+    gated: bool,
 }
 
 impl<S: Simd> Tile<'_, S> {
@@ -214,6 +242,12 @@ impl<S: Simd> Tile<'_, S> {
         }
         for (p, sums) in sums.iter().enumerate() {
             let output = &mut self.output[(pixel + p) * self.output_step..];
+            if self.gated {
+                let count = self.outputs.min(S::F32_LANES);
+                let product = simd.mul_f32s(sums[0], sums[N - 1]);
+                store(simd, &mut output[..count], product);
+                continue;
+            }
             for (n, sum) in sums.iter().enumerate() {
                 let from = n * S::F32_LANES;
                 let count = (self.outputs - from).min(S::F32_LANES);

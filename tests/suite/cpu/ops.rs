@@ -99,6 +99,41 @@ fn transposed_convolutions() {
     }
 }
 
+/// A gate behind a convolution, of all kinds, and with something before it and behind it.
+#[test]
+fn gated_convolutions() {
+    let cpus = cpus();
+    for seed in 0..40 {
+        let mut random = Random(seed);
+        let input = random.shape(40, 60);
+        let input = input.with_channels(input.channels * 2);
+        let outputs = 2 * random.within(1, 70);
+        let kernel = [1, 3][random.within(0, 1)];
+        let (outputs, groups) = match random.within(0, 2) {
+            0 => (input.channels, input.channels),
+            1 => (outputs, 2),
+            _ => (outputs, 1),
+        };
+        let mut conv = random.conv(input.channels, outputs, [kernel; 2], groups);
+        conv.padding = [[(kernel / 2) as isize; 2]; 2];
+        let first = random.conv(input.channels, input.channels, [1, 1], 1);
+        let last = random.within(1, 20);
+        let second = random.conv(outputs / 2, last, [1, 1], 1);
+        let graph = network(input, |builder, mut value| {
+            if random.chance() {
+                value = builder.push(Op::Conv(first), &[value]).unwrap();
+            }
+            value = builder.push(Op::Conv(conv), &[value]).unwrap();
+            value = builder.push(Op::Gate, &[value]).unwrap();
+            match random.chance() {
+                true => builder.push(Op::Conv(second), &[value]).unwrap(),
+                false => value,
+            }
+        });
+        check(&cpus, &graph, &mut random, 3e-6, &format!("gated {seed}"));
+    }
+}
+
 #[test]
 fn convolutions_whose_kernel_is_the_image() {
     let cpus = cpus();
