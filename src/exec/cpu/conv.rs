@@ -10,21 +10,24 @@ use std::collections::TryReserveError;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::aligned::Aligned;
+use super::dot;
 
 /// The packed weights of a dense convolution.
 #[derive(Debug)]
 pub(super) struct Dense {
-    taps: usize,
-    run: usize,
+    pub(super) taps: usize,
+    pub(super) run: usize,
     /// The channels that are written.
     outputs: usize,
     /// Whether the second vector of each block is multiplied into the first.
     gated: bool,
+    /// Whether it has so few output channels that it is packed and computed as [`super::dot`] says.
+    few: bool,
     /// The numbers of a vector of the instructions that it is packed for.
     lanes: usize,
-    weights: Aligned,
+    pub(super) weights: Aligned,
     /// Filled up to whole vectors.
-    bias: Aligned,
+    pub(super) bias: Aligned,
 }
 
 /// Lines of output pixels to be computed: line `i` begins at `output[i * pitch]`, and its taps' runs of input numbers at
@@ -74,6 +77,9 @@ impl Dense {
         bias: Option<&[f32]>,
     ) -> Result<Self, TryReserveError> {
         let lanes = lanes(arch);
+        if !gated && dot::is_better([taps, run, outputs]) {
+            return Self::pack_few([taps, run, outputs], lanes, weight, bias);
+        }
         let written = match gated {
             true => outputs / 2,
             false => outputs,
@@ -112,9 +118,39 @@ impl Dense {
             run,
             outputs: written,
             gated,
+            few: false,
             lanes,
             weights,
             bias: padded_bias,
+        })
+    }
+
+    /// The same for few output channels.
+    fn pack_few(
+        [taps, run, outputs]: [usize; 3],
+        lanes: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+        bias: Option<&[f32]>,
+    ) -> Result<Self, TryReserveError> {
+        let mut weights = Aligned::zeros(outputs * taps * dot::padded(run))?;
+        for (index, numbers) in weights.chunks_exact_mut(dot::padded(run)).enumerate() {
+            for (position, number) in numbers[..run].iter_mut().enumerate() {
+                *number = weight(index % taps, position, index / taps);
+            }
+        }
+        let mut own_bias = Aligned::zeros(outputs)?;
+        if let Some(bias) = bias {
+            own_bias.copy_from_slice(bias);
+        }
+        Ok(Self {
+            taps,
+            run,
+            outputs,
+            gated: false,
+            few: true,
+            lanes,
+            weights,
+            bias: own_bias,
         })
     }
 }
@@ -123,8 +159,12 @@ impl WithSimd for Lines<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         debug_assert_eq!(self.dense.lanes, S::F32_LANES);
+        if self.dense.few {
+            self.dots(simd);
+            return;
+        }
         // So many accumulators that the latency of multiply-adds is hidden, and few enough to stay in registers.
         if S::REGISTER_COUNT >= 32 {
             self.blocks::<S, 8>(simd);

@@ -54,13 +54,16 @@ impl WithSimd for Apply<'_> {
 
 #[inline(always)]
 fn each(data: &mut [f32], function: impl Fn(f32) -> f32) {
-    data.iter_mut().for_each(|v| *v = function(*v));
+    for v in data {
+        *v = function(*v);
+    }
 }
 
 #[inline(always)]
 fn wide(data: &mut [f32], function: impl Fn(f64) -> f64) {
-    data.iter_mut()
-        .for_each(|v| *v = function(f64::from(*v)) as f32);
+    for v in data {
+        *v = function(f64::from(*v)) as f32;
+    }
 }
 
 #[inline(always)]

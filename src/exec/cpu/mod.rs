@@ -8,6 +8,7 @@ mod chain;
 mod conv;
 mod convolution;
 mod depthwise;
+mod dot;
 mod frame;
 mod function;
 mod instructions;
@@ -18,6 +19,7 @@ mod profile;
 mod reach;
 mod reduce;
 mod session;
+mod sums;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -1,12 +1,10 @@
 //! The layer norm: every pixel's numbers by their own mean and deviation.
 //!
-//! Sums over channels have sixteen partial sums whatever the instructions, so that all give the same bits. Pixels are
-//! worked on sixteen at a time, so that none waits for the sums and the square root of the one before it.
+//! Pixels are worked on sixteen at a time, so that none waits for the sums and the square root of the one before it.
 
 use pulp::Simd;
 
-/// How many partial sums a sum has: number `i` goes to the sum `i % PARTS`.
-const PARTS: usize = 16;
+use super::sums::{PARTS, Sums, sum};
 
 /// How many pixels are worked on together.
 const TOGETHER: usize = 16;
@@ -82,22 +80,6 @@ impl LayerNorm<'_> {
     }
 }
 
-/// The sum of a pixel's numbers.
-#[inline(always)]
-pub(super) fn sum<S: Simd>(simd: S, pixel: &[f32]) -> f32 {
-    let mut sums = Sums::zero(simd);
-    let (whole, rest) = pixel.as_chunks::<PARTS>();
-    for chunk in whole {
-        sums.add(simd, S::as_simd_f32s(chunk).0);
-    }
-    if !rest.is_empty() {
-        let mut last = [0.0; PARTS];
-        last[..rest.len()].copy_from_slice(rest);
-        sums.add(simd, S::as_simd_f32s(&last).0);
-    }
-    sums.total(simd)
-}
-
 /// The sum of the numbers' deviations from about their mean, and that of the squares.
 #[inline(always)]
 fn deviations<S: Simd>(simd: S, pixel: &[f32], about: f32) -> [f32; 2] {
@@ -122,54 +104,4 @@ fn deviations<S: Simd>(simd: S, pixel: &[f32], about: f32) -> [f32; 2] {
         squares.add(simd, S::as_simd_f32s(&squared).0);
     }
     [sums.total(simd), squares.total(simd)]
-}
-
-/// Partial sums: as many vectors as they take, and others that are left alone.
-struct Sums<S: Simd>([S::f32s; PARTS]);
-
-impl<S: Simd> Sums<S> {
-    #[inline(always)]
-    fn zero(simd: S) -> Self {
-        Self([simd.splat_f32s(0.0); PARTS])
-    }
-
-    /// Adds a vector to the partial sums of the same index.
-    #[inline(always)]
-    fn add_one(&mut self, simd: S, index: usize, vector: S::f32s) {
-        self.0[index] = simd.add_f32s(self.0[index], vector);
-    }
-
-    /// Adds a number to each partial sum.
-    #[inline(always)]
-    fn add(&mut self, simd: S, vectors: &[S::f32s]) {
-        for (index, vector) in vectors.iter().enumerate() {
-            self.add_one(simd, index, *vector);
-        }
-    }
-
-    /// Adds up the partial sums, the second half to the first, again and again.
-    #[inline(always)]
-    fn total(mut self, simd: S) -> f32 {
-        let mut vectors = PARTS / S::F32_LANES;
-        while vectors > 1 {
-            vectors /= 2;
-            for index in 0..vectors {
-                self.0[index] = simd.add_f32s(self.0[index], self.0[index + vectors]);
-            }
-        }
-        // The instructions of x86 add halves; others, neighbours.
-        if S::F32_LANES >= 8 {
-            return simd.reduce_sum_f32s(self.0[0]);
-        }
-        let mut numbers = [0.0; PARTS];
-        simd.partial_store_f32s(&mut numbers[..S::F32_LANES], self.0[0]);
-        let mut half = S::F32_LANES;
-        while half > 1 {
-            half /= 2;
-            for index in 0..half {
-                numbers[index] += numbers[index + half];
-            }
-        }
-        numbers[0]
-    }
 }

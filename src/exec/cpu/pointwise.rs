@@ -8,7 +8,8 @@ use std::sync::Arc;
 use pulp::{Simd, WithSimd};
 
 use super::function::Apply;
-use super::norm::{LayerNorm, sum};
+use super::norm::LayerNorm;
+use super::sums::sum;
 use crate::nn::{Binary, Function};
 
 /// An op whose result has the shape of its input, computed in place.
