@@ -3,7 +3,8 @@
 //!
 //! A tile of output pixels times output channels stays in registers. Input numbers are broadcast; weights are packed as
 //! `[block of output channels][tap][run][channel of the block]`, a block being one or two vectors, filled up with
-//! zeros. 1x1, strided, grouped and transposed convolutions differ only in where their taps lie.
+//! zeros. 1x1, strided, grouped and transposed convolutions differ only in where their taps lie. Those with few output
+//! channels are computed as [`super::dot`] says.
 
 use std::collections::TryReserveError;
 
@@ -80,11 +81,11 @@ impl Dense {
         if !gated && dot::is_better([taps, run, outputs]) {
             return Self::pack_few([taps, run, outputs], lanes, weight, bias);
         }
-        let written = match gated {
-            true => outputs / 2,
-            false => outputs,
+        let (written, halves) = match gated {
+            true => (outputs / 2, 2),
+            false => (outputs, 1),
         };
-        let padded = written.next_multiple_of(lanes) * (outputs / written);
+        let padded = written.next_multiple_of(lanes) * halves;
         // The channel that stands at a place of the packed ones.
         let channel = |place: usize| {
             let (half, within) = match gated {
