@@ -53,8 +53,9 @@ impl LayerNorm<'_> {
         for (rest, inverse) in rest.iter_mut().zip(&mut inverse) {
             let sum = *rest;
             *rest /= count;
-            // What is left of equal numbers may be a little less than nothing.
-            let variance = ((*inverse - sum * *rest) / count).max(0.0);
+            let variance = (*inverse - sum * *rest) / count;
+            // What is left of equal numbers may be a little less than nothing; what is no number stays so.
+            let variance = if variance < 0.0 { 0.0 } else { variance };
             *inverse = 1.0 / (variance + self.eps).sqrt();
         }
         let constants = about.iter().zip(&rest).zip(&inverse);
