@@ -204,6 +204,7 @@ impl Worker<'_> {
                 output,
             }),
             StepOp::Concat => self.gather(&pixels, output),
+            StepOp::Done => {}
             StepOp::Elementwise(op, operand) => {
                 if step.from != At::Output {
                     let input = self.numbers(&step.from, &pixels, step.inputs, scratch);
@@ -309,16 +310,20 @@ impl Worker<'_> {
         while *next_row < end {
             let count = spatial.rows_at_once.min(end - *next_row);
             let pixels = *next_row * width..(*next_row + count) * width;
-            for (index, step) in self.chain.before.iter().enumerate() {
-                self.step(step, pixels.clone(), &mut [], scratch);
-                scratch.lap(index);
-            }
             let mut ring = mem::take(&mut scratch.ring);
-            for row in *next_row..*next_row + count {
+            let place = |row: usize| {
                 let slot = row % spatial.reach.held * pitch(spatial.input, spatial.reach.margins);
                 let start = slot + spatial.reach.margins[0] * channels;
-                let own = &mut ring[start..start + width * channels];
+                start..start + width * channels
+            };
+            for (index, step) in self.chain.before.iter().enumerate() {
+                self.step(step, pixels.clone(), &mut ring[place(*next_row)], scratch);
+                scratch.lap(index);
+            }
+            for row in *next_row..*next_row + count {
+                let own = &mut ring[place(row)];
                 match &spatial.from {
+                    Some(At::Output) => {}
                     Some(At::Slot(from)) => {
                         let at = (row - *next_row) * width * channels;
                         own.copy_from_slice(&scratch.slots[*from][at..at + width * channels]);

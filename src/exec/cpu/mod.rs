@@ -8,15 +8,18 @@ mod chain;
 mod conv;
 mod convolution;
 mod depthwise;
+mod dot;
 mod frame;
 mod function;
 mod instructions;
+mod norm;
 mod pointwise;
 mod prepare;
 mod profile;
 mod reach;
 mod reduce;
 mod session;
+mod sums;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -96,9 +99,14 @@ impl Cpu {
     /// How many images of a program are run together.
     fn at_once(&self, program: &Program) -> usize {
         let bytes = program.size.saturating_mul(size_of::<f32>()).max(1);
-        let most = self.pool.current_num_threads().max(FEWEST_WINDOWS);
-        let fitting = (MOST_BYTES / bytes).clamp(1, most);
-        self.windows.map_or(fitting, NonZeroUsize::get)
+        let threads = self.pool.current_num_threads();
+        let fitting = (MOST_BYTES / bytes).clamp(1, threads.max(FEWEST_WINDOWS));
+        // As many for each thread, if there is one for each.
+        let shared = match fitting >= threads {
+            true => fitting / threads * threads,
+            false => fitting,
+        };
+        self.windows.map_or(shared, NonZeroUsize::get)
     }
 }
 

@@ -144,9 +144,7 @@ pub fn card(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
         }
     }
     let has = |key: &&str| models.iter().any(|model| model.key == **key);
-    let served = PIPELINES
-        .iter()
-        .filter(|(_, keys)| keys.iter().all(&has));
+    let served = PIPELINES.iter().filter(|(_, keys)| keys.iter().all(&has));
     Ok(Report {
         bundle: file_name(path),
         layout: lock.layout.name(),
