@@ -35,7 +35,7 @@ fn main(
         }
     } else if k.finish == 2u {
         // exp stays finite.
-        v = 1.0 / (1.0 + exp(min(-v, 80.0)));
+        v = keep_nan(vec4f(v), vec4f(1.0 / (1.0 + exp(min(-v, 80.0))))).x;
     }
     planes[item] = v;
 }

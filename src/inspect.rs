@@ -24,6 +24,12 @@ pub struct Inspected {
 pub enum InspectError {
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
+    #[error("{} is a folder", path.display())]
+    #[diagnostic(help("name the config or the ZIP in it"))]
+    Folder { path: PathBuf },
+    #[error("{} is neither a bundle (ZIP) nor a lockfile", path.display())]
+    #[diagnostic(help("name the ZIP, or the `.lock` that `bundle lock` writes beside the config"))]
+    Neither { path: PathBuf },
     #[error(transparent)]
     #[diagnostic(transparent)]
     Lock(#[from] LockError),
@@ -44,7 +50,10 @@ impl InspectError {
     /// Whether the contents of the file are at fault, and not its absence.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Read { .. } | Self::Open(OpenError::Io { .. }) => false,
+            Self::Read { .. }
+            | Self::Folder { .. }
+            | Self::Neither { .. }
+            | Self::Open(OpenError::Io { .. }) => false,
             Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
             Self::Lock(error) => !matches!(error.kind, LockErrorKind::Io(_)),
             _ => true,
@@ -99,7 +108,8 @@ impl Inspected {
 /// Fails if the file cannot be read or is neither.
 pub fn inspect(path: &Path, progress: &dyn Progress) -> Result<Inspected, InspectError> {
     if !is_zip(path)? {
-        let lock = Lockfile::load(path)?.ok_or_else(|| InspectError::Read {
+        let lock = Lockfile::load(path).map_err(|error| of_no_zip(path, error))?;
+        let lock = lock.ok_or_else(|| InspectError::Read {
             path: path.to_owned(),
             error: io::ErrorKind::NotFound.into(),
         })?;
@@ -119,6 +129,26 @@ pub fn inspect(path: &Path, progress: &dyn Progress) -> Result<Inspected, Inspec
     })
 }
 
+/// What is said of a file that is no ZIP: only what is named as a lock, or begins as one, is called a damaged lock.
+fn of_no_zip(path: &Path, error: LockError) -> InspectError {
+    let is_named = path
+        .extension()
+        .is_some_and(|extension| extension == "lock");
+    let is_other = matches!(
+        error.kind,
+        LockErrorKind::NotText { .. }
+            | LockErrorKind::NoVersion
+            | LockErrorKind::Syntax { .. }
+            | LockErrorKind::TooLarge
+    );
+    match is_other && !is_named {
+        true => InspectError::Neither {
+            path: path.to_owned(),
+        },
+        false => error.into(),
+    }
+}
+
 /// Whether the file is a ZIP, by its first bytes, or by its name if it is too damaged to have them.
 ///
 /// # Errors
@@ -128,6 +158,11 @@ pub fn is_zip(path: &Path) -> Result<bool, InspectError> {
         path: path.to_owned(),
         error,
     };
+    if path.is_dir() {
+        return Err(InspectError::Folder {
+            path: path.to_owned(),
+        });
+    }
     let mut magic = [0; 2];
     let mut file = open_regular(path).map_err(error)?;
     let begins = file.read(&mut magic).map_err(error)? == 2 && magic == *b"PK";

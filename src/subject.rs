@@ -71,9 +71,8 @@ impl SubjectError {
             Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
             Self::Packed(error) => error.is_of_content(),
             Self::Inspect(error) => error.is_refusal(),
-            Self::Open(_) | Self::Adopt(_) | Self::NotAsLocked { .. } | Self::NoModel { .. } => {
-                true
-            }
+            Self::Open(_) | Self::Adopt(_) | Self::NotAsLocked { .. } => true,
+            Self::NoModel { .. } => false,
         }
     }
 }

@@ -52,7 +52,7 @@ fn normalise_groups(v: vec4f, at: At, op: vec4u) -> vec4f {
 }
 
 fn relu(v: vec4f) -> vec4f {
-    return max(v, vec4f(0.0));
+    return keep_nan(v, max(v, vec4f(0.0)));
 }
 
 // op = slope.
@@ -86,12 +86,12 @@ fn error_function(v: vec4f) -> vec4f {
     let far = 1.0 - p * exp(-b * b);
     let s = v * v;
     let near = 1.1283791671 * a * (1.0 - s * (1.0 / 3.0 - s * (1.0 / 10.0 - s * (1.0 / 42.0 - s / 216.0))));
-    return sign(v) * select(far, near, a < vec4f(0.4));
+    return keep_nan(v, sign(v) * select(far, near, a < vec4f(0.4)));
 }
 
 fn sigmoid(v: vec4f) -> vec4f {
     // exp stays finite.
-    return 1.0 / (1.0 + exp(min(-v, vec4f(80.0))));
+    return keep_nan(v, 1.0 / (1.0 + exp(min(-v, vec4f(80.0)))));
 }
 
 // By sigmoid, or by its series near zero.
@@ -122,7 +122,7 @@ fn log_one_plus(e: vec4f) -> vec4f {
 }
 
 fn softplus(v: vec4f) -> vec4f {
-    return max(v, vec4f(0.0)) + log_one_plus(exp(-abs(v)));
+    return keep_nan(v, max(v, vec4f(0.0)) + log_one_plus(exp(-abs(v))));
 }
 
 fn mish(v: vec4f) -> vec4f {

@@ -11,7 +11,7 @@ use crate::digest::Sha256;
 use crate::exec::DeviceChoice;
 use crate::exec::cases::Choice;
 
-/// Build, verify and inspect bundles of microscopy models.
+/// Build, verify, inspect and run bundles of microscopy models.
 ///
 /// A config (`bundle.toml`, or HiTMicTools' YAML) says what a bundle is made of, `bundle.lock` pins every byte of
 /// it, and the ZIP comes out the same on every machine. Alone in a project, `bundle` says what it sees and what is next.
@@ -30,7 +30,7 @@ Example:
   bundle build                                 # bundle.lock and model_collection_DATE.zip
   bundle verify model_collection_DATE.zip --lock bundle.lock
 
-Exit status: 0 done; 1 the answer is no (stale, mismatch, damaged bundle); 2 the command could not run.";
+Exit status: 0 done; 1 the answer is no (stale, mismatch, damaged bundle); 2 the command could not run; 130 interrupted.";
 
 /// What every command takes.
 #[derive(Clone, Copy, Debug, Args)]

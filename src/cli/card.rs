@@ -168,8 +168,9 @@ fn details(text: &mut String, model: &Model, output: Option<&Path>) {
         let name = picture_name(page, &model.key);
         let _ = writeln!(
             text,
-            "\n![the test vector of {}](<{name}>)",
-            markdown(&model.key)
+            "\n![the test vector of {}]({})",
+            markdown(&model.key),
+            link(&name)
         );
     }
 }
@@ -220,14 +221,38 @@ fn checksums(text: &mut String, report: &Report) {
 
 /// Text that Markdown shows as it is, on one line, whatever it holds.
 fn markdown(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in plain_text(text).chars() {
-        if r"\`*_[]<>|#&~$!".contains(character) {
+    let plain: Vec<char> = plain_text(text).trim().chars().collect();
+    let digits = plain.iter().take_while(|c| c.is_ascii_digit()).count();
+    let mut escaped = String::with_capacity(plain.len());
+    for (index, character) in plain.iter().copied().enumerate() {
+        let next = plain.get(index + 1);
+        let is_markup = match character {
+            // The beginning of a list.
+            '+' | '-' | '=' => index == 0,
+            '.' | ')' if digits > 0 && index == digits => next.is_none_or(|c| c.is_whitespace()),
+            // What GitHub makes links of.
+            ':' => next == Some(&'/'),
+            '.' => plain[..index].ends_with(&['w'; 3]),
+            _ => r"\`*_[]<>|#&~$!@".contains(character),
+        };
+        if is_markup {
             escaped.push('\\');
         }
         escaped.push(character);
     }
     escaped
+}
+
+/// A file's name as the target of a link.
+fn link(name: &str) -> String {
+    let mut link = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            true => link.push(char::from(byte)),
+            false => link += &format!("%{byte:02X}"),
+        }
+    }
+    link
 }
 
 /// Text inside a comment, which it does not end.
@@ -243,6 +268,10 @@ mod tests {
     fn nothing_that_a_bundle_says_is_markup() {
         assert_eq!(markdown("a|b\n<img>"), r"a\|b\\n\<img\>");
         assert_eq!(markdown("plain, 1.5"), "plain, 1.5");
+        assert_eq!(markdown("    1. x"), r"1\. x");
+        assert_eq!(markdown("+ x"), r"\+ x");
+        assert_eq!(markdown("https://a www.b @c"), r"https\://a www\.b \@c");
+        assert_eq!(link("a>b (c).png"), "a%3Eb%20%28c%29.png");
         assert!(!commented("a --> b").contains("-->"));
     }
 }

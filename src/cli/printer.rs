@@ -82,9 +82,20 @@ impl Printer {
         self.out(format_args!("{json}\n"))
     }
 
+    /// Writes text that was asked for, and is no data, to standard error.
+    pub fn aside(&self, text: impl Display) {
+        // Nothing is lost that a program reads.
+        let _ = write!(io::stderr().lock(), "{text}");
+    }
+
     /// `text` in a style for standard output.
     pub fn styled(&self, style: Style, text: impl Display) -> String {
         paint(self.color_stdout, style, text)
+    }
+
+    /// `text` in a style for standard error.
+    pub fn styled_aside(&self, style: Style, text: impl Display) -> String {
+        paint(self.color_stderr, style, text)
     }
 
     /// Says what was done, a verb in front.

@@ -37,11 +37,21 @@ fn table(kernels: &[Kernel], printer: &Printer) -> String {
             speed(kernel.gigabytes()),
         ];
         if printer.is_verbose() {
-            cells.push(kernel.what.clone());
+            cells.push(clipped(&kernel.what));
         }
         table.row(cells);
     }
-    table.render(|title| printer.styled(BOLD, title))
+    table.render(|title| printer.styled_aside(BOLD, title))
+}
+
+/// How much of what a kernel computes stands in a row; the report has all of it.
+const LONGEST: usize = 48;
+
+fn clipped(what: &str) -> String {
+    match what.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &what[..end]),
+        None => what.to_owned(),
+    }
 }
 
 fn percent(share: f64) -> String {

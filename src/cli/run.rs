@@ -17,8 +17,17 @@ pub fn run(args: Run, context: &Context) -> Outcome {
     print(&report, &context.printer);
     let printed = match json {
         true => context.printer.json(&Json::new("run", &report)),
-        false => context.printer.out(results(&report, &context.printer)),
+        false => context.printer.out(outputs(&report)),
     };
+    if let Some(profile) = report
+        .profile
+        .as_ref()
+        .filter(|profile| !json && !profile.kernels.is_empty())
+    {
+        context
+            .printer
+            .aside(profile::text(profile, &context.printer));
+    }
     match (printed, report.is_good()) {
         // That nobody reads on does not mend the file that failed.
         (Err(error), false) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Answer::No),
@@ -57,13 +66,6 @@ fn options(args: Run) -> Options {
         resume: args.resume,
         profile: args.profile,
     }
-}
-
-/// What goes to standard output: the paths that hold results, then the profile.
-fn results(report: &Report, printer: &Printer) -> String {
-    let profile = report.profile.as_ref();
-    let profile = profile.map(|profile| profile::text(profile, printer));
-    outputs(report) + &profile.unwrap_or_default()
 }
 
 /// The paths that hold results, a line each.

@@ -1,19 +1,20 @@
 //! `bundle` alone: what it sees here, and the likely next command.
 
+use std::path::PathBuf;
+
 use clap::CommandFactory;
 
 use super::args::Cli;
-use super::printer::count;
+use super::printer::{count, plain_text};
 use super::{Answer, Context, Outcome, refusal_or_error};
 use crate::cache::Cache;
 use crate::ops::build::{Options, Report, build};
-use crate::plan::LockPlan;
+use crate::plan::{LockPlan, OutputPlan};
 use crate::project::find_config;
 
 pub fn run(context: &Context) -> Outcome {
     let Ok(config) = find_config(".".as_ref()) else {
-        context.printer.out(Cli::command().render_help())?;
-        return Ok(Answer::Yes);
+        return without_config(context);
     };
     let options = Options {
         config,
@@ -39,6 +40,35 @@ pub fn run(context: &Context) -> Outcome {
     Ok(Answer::Yes)
 }
 
+/// A folder that is no project: the bundles in it, or how to begin.
+fn without_config(context: &Context) -> Outcome {
+    let is_zip =
+        |path: &PathBuf| path.extension().is_some_and(|end| end == "zip") && path.is_file();
+    let entries = std::fs::read_dir(".").into_iter().flatten().flatten();
+    let mut zips: Vec<PathBuf> = entries
+        .map(|entry| entry.file_name().into())
+        .filter(is_zip)
+        .collect();
+    zips.sort();
+    let printer = &context.printer;
+    match zips.first() {
+        None => printer.out(Cli::command().render_help())?,
+        Some(zip) => {
+            let zip = plain_text(&zip.display().to_string());
+            printer.status("Config", "there is none here or above");
+            printer.status(
+                "Found",
+                format_args!("{} ({zip})", count(zips.len(), "ZIP")),
+            );
+            printer.status(
+                "Next",
+                format_args!("bundle check {zip}, or bundle show {zip}"),
+            );
+        }
+    }
+    Ok(Answer::Yes)
+}
+
 fn lock(report: &Report) -> String {
     let lock = report.lock.display();
     match &report.plan.lock {
@@ -56,7 +86,9 @@ fn lock(report: &Report) -> String {
 fn bundle(report: &Report) -> String {
     let output = report.output.display();
     match &report.plan.output {
-        Some(reason) if report.plan.builds() => format!("{output}: {reason}"),
+        Some(OutputPlan::Missing) => format!("{output} is not there yet"),
+        Some(OutputPlan::Altered { .. }) => format!("{output} is not what the lock says"),
+        Some(_) if report.plan.builds() => format!("{output} is not up to date"),
         _ => format!("{output} is up to date"),
     }
 }

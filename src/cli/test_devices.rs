@@ -1,5 +1,7 @@
 //! `bundle test --all-devices`.
 
+use miette::{MietteDiagnostic, Severity};
+
 use super::printer::{BOLD, Printer, count, plain_text};
 use super::table::Table;
 use super::test::{explain, result};
@@ -118,6 +120,16 @@ fn conclude(report: &DevicesReport, printer: &Printer) {
     let target = report.target.display();
     let devices = count(report.devices.len(), "device");
     match report.is_good() {
+        true if report.devices.len() == 1 => {
+            printer.status("Tested", format_args!("{target} on the CPU alone"));
+            let message =
+                "no GPU was found: the CPU was compared with the vectors, and with nothing else";
+            let help = "`bundle devices` says what may be missing";
+            let warning = MietteDiagnostic::new(message)
+                .with_severity(Severity::Warning)
+                .with_help(help);
+            printer.warning(&warning);
+        }
         true => printer.status("Tested", format_args!("{target} on {devices}: all agree")),
         false => printer.refusal("Failed", format_args!("{target} on {devices}")),
     }

@@ -206,7 +206,7 @@ pub enum ConfigError {
         offset: usize,
         line: usize,
     },
-    #[error("the config `{}` is neither TOML nor YAML", path.display())]
+    #[error("`{}` is no config by its name, which ends in neither `.toml` nor `.yml` nor `.yaml`", path.display())]
     UnknownSyntax { path: PathBuf },
     /// Everything that is wrong with the file, in the order of its text.
     #[error("{}", summary(path, problems))]
@@ -249,7 +249,9 @@ impl Diagnostic for ConfigError {
                 "`bundle init` writes a config to start from; `-c CONFIG` names another"
             }
             Self::NotUtf8 { .. } => "save the file as UTF-8",
-            Self::UnknownSyntax { .. } => "name it `.toml`, `.yml` or `.yaml`",
+            Self::UnknownSyntax { .. } => {
+                "name the config; ZIPs and lockfiles are for `bundle show` and `bundle verify`"
+            }
             Self::TooLarge { .. } => "is this the config, or a model?",
             _ => return None,
         };

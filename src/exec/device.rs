@@ -24,14 +24,15 @@ pub enum DeviceChoice {
 impl FromStr for DeviceChoice {
     type Err = Infallible;
 
-    /// `auto`, `cpu`, `gpu`, `gpu:1`, or a name.
+    /// `auto`, `cpu`, `gpu`, `gpu:1`, or a name, in any case.
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        let number = |text: &str| text.strip_prefix("gpu:")?.parse().ok();
-        Ok(match text {
+        let lower = text.to_lowercase();
+        let number = || lower.strip_prefix("gpu:")?.parse().ok();
+        Ok(match lower.as_str() {
             "auto" => Self::Auto,
             "cpu" => Self::Cpu,
             "gpu" => Self::Gpu(0),
-            text => number(text).map_or_else(|| Self::Named(text.to_owned()), Self::Gpu),
+            _ => number().map_or_else(|| Self::Named(text.to_owned()), Self::Gpu),
         })
     }
 }
@@ -88,7 +89,7 @@ impl DeviceChoice {
                 let found = gpus.nth(*number).map(|(at, _)| at);
                 found.map(Some).ok_or_else(|| {
                     let asked = match number {
-                        0 => "a GPU".to_owned(),
+                        0 => "GPU".to_owned(),
                         number => format!("GPU {number}, counted from 0"),
                     };
                     none(asked, all)
@@ -148,7 +149,7 @@ fn named(name: &str, all: &[&Facts]) -> Result<usize, ExecError> {
     let fits = |facts: &Facts| !wanted.is_empty() && facts.name.to_lowercase().contains(&wanted);
     let fitting: Vec<usize> = (0..all.len()).filter(|at| fits(all[*at])).collect();
     let Some(first) = fitting.first().copied() else {
-        return Err(none(format!("a device named `{name}`"), all));
+        return Err(none(format!("device named `{name}`"), all));
     };
     // The same GPU may be there once for each backend.
     let is_first = |at: &usize| {
@@ -165,10 +166,9 @@ fn named(name: &str, all: &[&Facts]) -> Result<usize, ExecError> {
     }
 }
 
-fn none(expected: String, all: &[&Facts]) -> ExecError {
-    ExecError::Unfit {
-        what: "the device to run on".to_owned(),
-        expected,
+fn none(asked: String, all: &[&Facts]) -> ExecError {
+    ExecError::NoDevice {
+        asked,
         found: match all.is_empty() {
             true => "no driver of a GPU (Vulkan, Metal or DirectX 12)".to_owned(),
             false => listed(all),
@@ -177,9 +177,15 @@ fn none(expected: String, all: &[&Facts]) -> ExecError {
 }
 
 fn listed(all: &[&Facts]) -> String {
-    let each = all.iter().map(|facts| match &facts.pci {
-        Some(id) => format!("{} ({id})", facts.name),
-        None => facts.name.clone(),
+    let each = all.iter().map(|facts| match (&facts.pci, facts.kind) {
+        (Some(id), _) => format!("{} ({id})", facts.name),
+        (None, AdapterKind::Software) => {
+            format!(
+                "{}, a program on the CPU that is taken by name alone",
+                facts.name
+            )
+        }
+        (None, _) => facts.name.clone(),
     });
     each.collect::<Vec<String>>().join(", ")
 }
@@ -227,6 +233,7 @@ mod tests {
         assert_eq!(pick("auto", &[program]), Ok(None));
         assert_eq!(pick("auto", &[]), Ok(None));
         assert_eq!(pick("cpu", &all), Ok(None));
+        assert_eq!(pick("CPU", &all), Ok(None));
     }
 
     #[test]
@@ -239,15 +246,16 @@ mod tests {
         assert_eq!(pick("gpu:1", &all), Ok(Some(1)));
         assert_eq!(
             pick("gpu:2", &all).unwrap_err(),
-            "the device to run on: expected GPU 2, counted from 0, found Radeon, Iris, llvmpipe"
+            "there is no GPU 2, counted from 0: found Radeon, Iris, llvmpipe, a program on the CPU that is taken by \
+             name alone"
         );
         assert_eq!(
             pick("gpu", &[program]).unwrap_err(),
-            "the device to run on: expected a GPU, found llvmpipe"
+            "there is no GPU: found llvmpipe, a program on the CPU that is taken by name alone"
         );
         assert_eq!(
             pick("gpu", &[]).unwrap_err(),
-            "the device to run on: expected a GPU, found no driver of a GPU (Vulkan, Metal or DirectX 12)"
+            "there is no GPU: found no driver of a GPU (Vulkan, Metal or DirectX 12)"
         );
     }
 

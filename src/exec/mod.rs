@@ -127,6 +127,9 @@ pub enum ExecError {
         expected: String,
         found: String,
     },
+    /// No such device is here.
+    #[error("there is no {asked}: found {found}")]
+    NoDevice { asked: String, found: String },
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -47,6 +47,7 @@ pub enum RunnerError {
         error: Box<TaskError>,
     },
     #[error("the device cannot be used: {0}")]
+    #[diagnostic(help("`bundle devices` lists what there is, and what may be missing"))]
     Device(TaskError),
 }
 

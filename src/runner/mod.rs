@@ -164,17 +164,22 @@ impl<'a> Checked<'a> {
             error: Box::new(error),
         })?;
         let metadata = model.metadata.as_ref().map(|metadata| &metadata.json);
+        let is_table = task == Task::Pi;
+        let name = |executor: String| match is_table {
+            true => "CPU, float64".to_owned(),
+            false => executor,
+        };
         Ok(Runner {
             task,
             network: fit.architecture.unwrap_or_else(|| model.kind.to_string()),
-            device: executor.name(),
-            arithmetic: executor.arithmetic(),
+            device: name(executor.name()),
+            arithmetic: name(executor.arithmetic()),
             half_precision,
             precision: match executor.is_half() {
                 true => Precision::Half,
                 false => Precision::Single,
             },
-            on_gpu: executor.is_gpu(),
+            on_gpu: executor.is_gpu() && !is_table,
             recipe: format!(
                 "{digest} {metadata:?} {:?} {:?}",
                 model.inferer_args, model.model_args
@@ -200,6 +205,10 @@ impl Runner {
         let checked = Checked::of(subject, key, progress)?;
         // What is wrong with a model is said before a device is opened.
         let executor = setup.open(checked.half_precision)?;
+        if checked.task == Task::Pi && executor.is_half() {
+            let device = "a classifier of tables, which the CPU computes in float64,".to_owned();
+            return Err(RunnerError::Device(ExecError::NoHalf { device }.into()));
+        }
         checked.on(&*executor, setup.rescale)
     }
 

@@ -20,7 +20,7 @@ pub struct Selection {
 /// Why a stack does not have what was asked of it. Everything is counted from 0.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectionError {
-    #[error("{}: expected frames from 0 to {last}, found --frames {start}..{}", path.display(), shown(*end))]
+    #[error("{}: it has {} frames: expected at most --frames 0..{}, found --frames {start}..{}", path.display(), last + 1, last + 1, shown(*end))]
     Frames {
         path: PathBuf,
         last: usize,

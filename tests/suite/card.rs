@@ -37,7 +37,7 @@ fn a_page_has_pictures_beside_it_and_is_made_anew() {
     assert_eq!(session.names("page"), pictures);
     let page = session.text("page/CARD.md");
     for name in pictures.iter().filter(|name| name.ends_with(".png")) {
-        assert!(page.contains(&format!("(<{name}>)")), "{name}");
+        assert!(page.contains(&format!("]({name})")), "{name}");
         assert!(
             session
                 .read(&format!("page/{name}"))
@@ -82,14 +82,23 @@ fn results_of_tests_are_shown_if_they_are_of_this_bundle() {
         run.stdout
     );
 
-    session.write("other.json", tested.stdout.replace("rods.zip", "other.zip"));
-    let run = session.bundle(&["card", "rods.zip", "--tested", "other.json"]);
-    assert_eq!(run.code, Some(2));
-    assert!(
-        run.stderr.contains("a report of other.zip"),
-        "{}",
-        run.stderr
-    );
+    let digest = session.text("rods.zip.sha256")[..64].to_owned();
+    let other = tested.stdout.replace(&digest, &"0".repeat(64));
+    assert_ne!(other, tested.stdout);
+    let strange = tested.stdout.replace("\"sc_segmenter\"", "\"nope\"");
+    let twice = tested.stdout.replace("\"sc_segmenter\"", "\"bf_focus\"");
+    for (report, said) in [
+        (other, "of another bundle than rods.zip"),
+        (strange, "the bundle has no model `nope`"),
+        (twice, "it has `bf_focus` twice"),
+    ] {
+        session.write("other.json", report);
+        let run = session.bundle(&["card", "rods.zip", "--tested", "other.json"]);
+        assert_eq!(run.code, Some(2));
+        let words: Vec<&str> = run.stderr.split_whitespace().collect();
+        let text = words.join(" ").replace("│ ", "");
+        assert!(text.contains(said), "{text}");
+    }
     let run = session.bundle(&["card", "rods.zip", "--tested", "rods.zip"]);
     assert_eq!(run.code, Some(2));
     assert!(

@@ -64,6 +64,7 @@ impl fmt::Display for Constant {
 }
 
 const GRID: &str = include_str!("../../../shaders/shared/grid.wgsl");
+const NAN: &str = include_str!("../../../shaders/shared/nan.wgsl");
 const VALUES: &str = include_str!("../../../shaders/shared/values.wgsl");
 const SOURCE: &str = include_str!("../../../shaders/shared/source.wgsl");
 const STEPS: &str = include_str!("../../../shaders/shared/steps.wgsl");
@@ -169,7 +170,7 @@ impl Shader {
         for (name, value) in &self.constants {
             let _ = writeln!(text, "const {name} = {value};");
         }
-        for part in [&GRID].into_iter().chain(shared).chain([&own]) {
+        for part in [&GRID, &NAN].into_iter().chain(shared).chain([&own]) {
             text.push('\n');
             text.push_str(&self.unrolled(part));
         }

@@ -4,7 +4,7 @@ mod pictures;
 mod tested;
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::archive::{self, BundlePath};
 use crate::atomic;
 use crate::config::catalogue::PIPELINES;
 use crate::config::{Model as Configured, ModelKind};
-use crate::digest::{Contents, Sha256};
+use crate::digest::{Contents, Sha256, open_regular};
 use crate::image::preview;
 use crate::inspect::{InspectError, inspect};
 use crate::lockfile::{LockedFacts, Lockfile};
@@ -132,10 +132,6 @@ pub fn card(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
         path: path.clone(),
         error,
     })?;
-    let tested = match &options.tested {
-        Some(report) => Some(Tested::read(report, path)?),
-        None => None,
-    };
     let mut models = Vec::new();
     for model in &subject.config.models {
         models.extend(summary(lock, &subject, model, options.pictures, progress));
@@ -145,6 +141,11 @@ pub fn card(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
     }
     let has = |key: &&str| models.iter().any(|model| model.key == **key);
     let served = PIPELINES.iter().filter(|(_, keys)| keys.iter().all(&has));
+    let keys: Vec<&str> = models.iter().map(|model| model.key.as_str()).collect();
+    let tested = match &options.tested {
+        Some(report) => Some(Tested::read(report, path, sha256, &keys)?),
+        None => None,
+    };
     Ok(Report {
         bundle: file_name(path),
         layout: lock.layout.name(),
@@ -236,6 +237,20 @@ pub fn picture_name(page: &Path, key: &str) -> String {
     format!("{stem}.{key}.png")
 }
 
+/// Whether nothing is at `page`, or an earlier page.
+fn is_free(page: &Path) -> io::Result<bool> {
+    match fs::metadata(page) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+        Ok(there) if !there.is_file() => return Ok(false),
+        Ok(_) => {}
+    }
+    let mut begins = Vec::new();
+    let file = open_regular(page)?;
+    file.take(MARK.len() as u64).read_to_end(&mut begins)?;
+    Ok(begins == MARK.as_bytes())
+}
+
 /// Writes a page and the pictures beside it, each whole or not at all, and gives their paths.
 ///
 /// # Errors
@@ -245,14 +260,10 @@ pub fn write(page: &Path, text: &str, report: &Report) -> Result<Vec<PathBuf>, E
         let path = path.to_owned();
         move |error| Error::Write { path, error }
     };
-    match fs::read(page) {
-        Ok(there) if !there.starts_with(MARK.as_bytes()) => {
-            return Err(Error::InTheWay {
-                path: page.to_owned(),
-            });
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(page)(error)),
-        _ => {}
+    if !is_free(page).map_err(failed(page))? {
+        return Err(Error::InTheWay {
+            path: page.to_owned(),
+        });
     }
     let folder = atomic::folder_of(page);
     fs::create_dir_all(folder).map_err(failed(folder))?;

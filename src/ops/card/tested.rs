@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::read_at_most;
+use crate::digest::{Sha256, read_at_most};
 
 /// No such report is larger: a line a model.
 const MAX_SIZE: u64 = 16 << 20;
@@ -38,7 +38,7 @@ pub struct LargestError {
 struct Head {
     version: u32,
     command: String,
-    target: PathBuf,
+    sha256: Option<String>,
 }
 
 /// Why a report is not taken.
@@ -52,21 +52,27 @@ pub enum TestedError {
     #[error("{} is no report of tests: {why}", path.display())]
     #[diagnostic(help("make one with `bundle test BUNDLE.zip --json > tested.json`"))]
     NoReport { path: PathBuf, why: String },
-    #[error("{} is a report of {}, expected one of {}", path.display(), found.display(), expected.display())]
-    #[diagnostic(help("test this bundle: `bundle test {} --json > tested.json`", expected.display()))]
+    #[error("{} is a report of another bundle than {}: expected the SHA-256 {expected}, found {found}", path.display(), bundle.display())]
+    #[diagnostic(help("test this bundle: `bundle test {} --json > tested.json`", bundle.display()))]
     OtherBundle {
         path: PathBuf,
-        expected: PathBuf,
-        found: PathBuf,
+        bundle: PathBuf,
+        expected: String,
+        found: String,
     },
 }
 
 impl Tested {
-    /// Reads the report at `path`, which must be of the bundle of that name.
+    /// Reads the report at `path`, which must be of the bundle with that digest, and of its models alone, each once.
     ///
     /// # Errors
     /// Fails if it cannot be read, is no report, or is one of another bundle.
-    pub fn read(path: &Path, bundle: &Path) -> Result<Self, TestedError> {
+    pub fn read(
+        path: &Path,
+        bundle: &Path,
+        sha256: Sha256,
+        keys: &[&str],
+    ) -> Result<Self, TestedError> {
         let bytes = read_at_most(path, MAX_SIZE).map_err(|error| TestedError::Read {
             path: path.to_owned(),
             error,
@@ -85,13 +91,26 @@ impl Tested {
                 "it is of `{command}`, version {version}"
             )));
         }
-        if head.target.file_name() != bundle.file_name() {
+        let expected = sha256.to_string();
+        if head.sha256.as_ref() != Some(&expected) {
             return Err(TestedError::OtherBundle {
                 path: path.to_owned(),
-                expected: bundle.to_owned(),
-                found: head.target,
+                bundle: bundle.to_owned(),
+                expected,
+                found: head.sha256.unwrap_or_else(|| "none".to_owned()),
             });
         }
-        serde_json::from_slice(&bytes).map_err(|error| no_report(error.to_string()))
+        let tested: Self =
+            serde_json::from_slice(&bytes).map_err(|error| no_report(error.to_string()))?;
+        for (index, model) in tested.models.iter().enumerate() {
+            let key = model.key.as_str();
+            if !keys.contains(&key) {
+                return Err(no_report(format!("the bundle has no model `{key}`")));
+            }
+            if tested.models[..index].iter().any(|other| other.key == key) {
+                return Err(no_report(format!("it has `{key}` twice")));
+            }
+        }
+        Ok(tested)
     }
 }

@@ -86,7 +86,7 @@ pub enum JobError {
         path: PathBuf,
         help: &'static str,
     },
-    #[error("the type of the output {} is not known by its name", path.display())]
+    #[error("the output {} is of no type that this model writes, by its name", path.display())]
     #[diagnostic(help("end it with {}, or with `/` for a folder", endings(known)))]
     Extension {
         path: PathBuf,

@@ -8,9 +8,9 @@ use super::jobs::Job;
 use super::{Error, Options, Outcome, Unit};
 use crate::atomic::{self, AtomicFile};
 use crate::digest::open_regular;
-use crate::exec::ExecError;
+use crate::exec::{DeviceChoice, ExecError};
 use crate::image::preview::{self, Preview};
-use crate::image::{PixelType, Pixels, Reader, Writer, connected_components};
+use crate::image::{PixelType, Pixels, Reader, Roi, Writer, connected_components};
 use crate::progress::Progress;
 use crate::runner::{Cells, ClassifiedFrame, Images, Kind, Rows, Runner, Selection, TaskError};
 use crate::tasks::picture::{Classes, Shown};
@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
         match &mut runner.kind {
             Kind::Images(images) => self.images(images, job, progress),
             Kind::Cells(cells) => self.cells(cells, job, progress),
-            Kind::Rows(model) => rows(model, job, progress),
+            Kind::Rows(model) => rows(model, &self.options.device, job, progress),
         }
     }
 
@@ -218,10 +218,11 @@ impl<'a> Plan<'a> {
                 "its numbers are {kind}, and the classifier takes them as they are: give it a scaled image if it was trained on one"
             ));
         }
-        let mut masks = 0;
+        let (mut masks, mut pictures) = (0, 0);
         let mut picture = None;
         let mut take = |frame: ClassifiedFrame| {
             masks += usize::from(is_mask(&frame, selection.size[1]));
+            pictures += usize::from(is_picture(&frame, selection.size));
             if let Some(shown) = shown.take() {
                 let class = |object: &Object| (object.label, object.class);
                 picture = Some(shown.classified(Classes {
@@ -242,6 +243,12 @@ impl<'a> Plan<'a> {
             )
         })?;
         draw(picture, job)?;
+        if pictures > 0 {
+            warnings.push(format!(
+                "{} has labels that are strewn over {pictures} frame(s): it looks like an image, and not like numbered objects",
+                labels_path.display()
+            ));
+        }
         if masks > 0 {
             warnings.push(format!(
                 "{} has one label for many objects in {masks} frame(s): it looks like a mask; `--output-type labels` numbers objects",
@@ -334,6 +341,13 @@ fn is_mask(frame: &ClassifiedFrame, width: usize) -> bool {
     frame.objects.len() == 1 && connected_components(&inside(), width).iter().max() > Some(&1)
 }
 
+/// Whether a label image looks like an image of a camera: many labels, most of which reach over a quarter of the frame.
+fn is_picture(frame: &ClassifiedFrame, size: [usize; 2]) -> bool {
+    let rois = Roi::all(&frame.labels, size[1]);
+    let reaches = |roi: &&Roi| 4 * roi.rows.len() * roi.columns.len() > size[0] * size[1];
+    rois.len() >= 16 && 2 * rois.iter().filter(reaches).count() > rois.len()
+}
+
 /// Complains of arguments that the model has no use for: they were meant for something.
 fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
     let Options { files, form, .. } = options;
@@ -401,7 +415,12 @@ fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
     }
 }
 
-fn rows(rows: &Rows, job: &Job, progress: &dyn Progress) -> Result<Outcome, TaskError> {
+fn rows(
+    rows: &Rows,
+    device: &DeviceChoice,
+    job: &Job,
+    progress: &dyn Progress,
+) -> Result<Outcome, TaskError> {
     let unreadable = |error| TaskError::File {
         path: job.input.clone(),
         error,
@@ -414,7 +433,12 @@ fn rows(rows: &Rows, job: &Job, progress: &dyn Progress) -> Result<Outcome, Task
     Ok(Outcome::Done {
         count: summary.rows,
         unit: Unit::Row,
-        warnings: Vec::new(),
+        warnings: match device {
+            DeviceChoice::Auto | DeviceChoice::Cpu => Vec::new(),
+            _ => vec![
+                "tables are classified on the CPU, in float64, whatever `--device` says".to_owned(),
+            ],
+        },
     })
 }
 

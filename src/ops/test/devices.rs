@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     Answer, Bench, Error, Options, Tested, Tolerance, Verdict, chosen, images, tables, test_model,
 };
+use crate::digest::Sha256;
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
 use crate::exec::gpu::{Gpu, Precision, adapters};
@@ -24,6 +25,8 @@ const HALF: f64 = 2.0 * Tolerance::HALF_SHARE;
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub target: std::path::PathBuf,
+    /// Of the ZIP, if it is one.
+    pub sha256: Option<Sha256>,
     /// The CPU first, then the adapters, the preferred first.
     pub devices: Vec<OnDevice>,
     /// One for each model that at least two devices gave an answer for.
@@ -100,6 +103,7 @@ pub fn test_on_all(options: &Options, progress: &dyn Progress) -> Result<Report,
     let opened = open(options)?;
     let mut report = Report {
         target: options.target.clone(),
+        sha256: super::sha256(&subject, options, progress)?,
         devices: Vec::new(),
         between: Vec::new(),
     };

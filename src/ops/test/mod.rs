@@ -15,8 +15,9 @@ use serde::Serialize;
 pub use compare::{Comparison, Largest, Tolerance};
 pub use devices::{Between, OnDevice, Report as DevicesReport, test_on_all};
 
+use crate::archive;
 use crate::config::Model;
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha256};
 use crate::exec::gpu::Precision;
 use crate::exec::{DeviceChoice, Executor};
 use crate::progress::Progress;
@@ -76,6 +77,8 @@ impl Bench<'_> {
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub target: PathBuf,
+    /// Of the ZIP, if it is one.
+    pub sha256: Option<Sha256>,
     pub device: String,
     pub models: Vec<Tested>,
 }
@@ -180,6 +183,11 @@ pub enum Error {
         "give a model `test = {{ input = \"frames/a.tif\", expected = \"expected/a.npy\" }}`: `expected` is written"
     ))]
     NothingToRecord { path: PathBuf },
+    #[error("cannot read {}: {error}", path.display())]
+    Read {
+        path: PathBuf,
+        error: std::io::Error,
+    },
     #[error("cannot write {}: {message}", path.display())]
     Write { path: PathBuf, message: String },
     #[error("interrupted")]
@@ -222,6 +230,7 @@ pub fn test(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
     };
     let mut report = Report {
         target: options.target.clone(),
+        sha256: sha256(&subject, options, progress)?,
         device: executor.name(),
         models: Vec::new(),
     };
@@ -230,6 +239,23 @@ pub fn test(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
         report.models.push(tested);
     }
     Ok(report)
+}
+
+/// The digest of the ZIP that is tested, so that a report tells of what it is.
+fn sha256(
+    subject: &Subject,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Option<Sha256>, Error> {
+    if !subject.is_bundle() {
+        return Ok(None);
+    }
+    let path = &options.target;
+    let digest = archive::sha256_file(path, progress).map_err(|error| Error::Read {
+        path: path.clone(),
+        error,
+    })?;
+    Ok(Some(digest))
 }
 
 /// The models that were asked for; to record, those that have an input.

@@ -80,3 +80,19 @@ fn windows_are_counted_and_can_be_stopped() {
         assert!(matches!(stopped, Err(ExecError::Interrupted)));
     });
 }
+
+/// A network that overflowed gives no sound-looking probabilities.
+#[test]
+fn what_is_no_number_is_none_in_the_result() {
+    with_devices(|devices| {
+        let mut random = Random(5);
+        let program = Arc::new(fuse(convolution(&mut random, 1, 1).unwrap()));
+        let mut frame = frame(&mut random, 1, [20, 31], Finish::Sigmoid);
+        let range = frame.scaling[0].range.as_mut().unwrap();
+        range.span = f32::NAN;
+        range.clip = false;
+        let mut session = devices.whole.load(program).unwrap();
+        let found = run(&mut *session, &frame);
+        assert!(found.iter().all(|v| v.is_nan()), "{found:?}");
+    });
+}

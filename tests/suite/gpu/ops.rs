@@ -1,6 +1,10 @@
 //! Every op on its own, with random shapes.
 
-use model_bundle::exec::cases::Family;
+use std::sync::Arc;
+
+use model_bundle::exec::Executor;
+use model_bundle::exec::cases::{Family, functions, single};
+use model_bundle::nn::{Op, Shape, fuse};
 
 use super::{check, with_devices};
 
@@ -63,4 +67,25 @@ fn moments_of_numbers_with_a_large_mean() {
 #[test]
 fn blocks_of_nafnet() {
     all_of(Family::Block);
+}
+
+/// `min` and `max` of WGSL may drop what is no number; a network that overflowed must not look sound.
+#[test]
+fn what_is_no_number_stays_none() {
+    with_devices(|devices| {
+        for function in functions() {
+            let what = format!("{function:?}");
+            let graph = single(Shape::new(3, 1, 2), Op::Apply(function)).unwrap();
+            let mut session = devices.whole.load(Arc::new(fuse(graph))).unwrap();
+            let mut image = [0.5; 6];
+            image[1] = f32::NAN;
+            let found = session.run(&image, 1).unwrap();
+            let wanted = [false, true, false, false, false, false];
+            assert_eq!(
+                found.iter().map(|v| v.is_nan()).collect::<Vec<_>>(),
+                wanted,
+                "{what}"
+            );
+        }
+    });
 }

@@ -136,7 +136,7 @@ fn models_are_tested_in_half_precision() {
             "--precision",
             "f16",
         ];
-        let models = ["bf_focus", "fl_focus", "cell_classifier"];
+        let models = ["bf_focus", "fl_focus", "segmentation", "cell_classifier"];
         let models = models.iter().flat_map(|key| ["--model", *key]);
         let test: Vec<&str> = test.into_iter().chain(models).collect();
         let run = session.bundle(&test).ends(0);

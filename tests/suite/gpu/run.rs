@@ -205,7 +205,7 @@ fn without_a_driver_everything_runs_on_the_cpu() {
             without(&[&arguments[..], &["--device", "gpu", "-o", "gpu.npy"]].concat()).ends(2);
         let text = said(&refused);
         assert!(
-            text.contains("expected a GPU, found no driver of a GPU"),
+            text.contains("there is no GPU: found no driver of a GPU"),
             "{text}"
         );
         assert!(!session.exists("gpu.npy"));
@@ -222,7 +222,7 @@ fn a_gpu_that_is_not_there_is_an_error() {
     if adapter().unwrap().facts.kind == AdapterKind::Software {
         let refused = run(&session, "gpu", "out.npy", &[]).ends(2);
         assert!(
-            said(&refused).contains("expected a GPU, found"),
+            said(&refused).contains("there is no GPU: found"),
             "{}",
             refused.stderr
         );

@@ -1,0 +1,6 @@
+// Functions keep what is no number: `min`, `max` and `clamp` of WGSL may drop it, and a result would look sound. It is
+// told by its bits, since a compiler may take v != v for false.
+
+fn keep_nan(v: vec4f, result: vec4f) -> vec4f {
+    return select(result, v, (bitcast<vec4u>(v) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
+}
