@@ -343,13 +343,13 @@ fn a_writer_takes_what_it_was_told_and_leaves_nothing_else() {
         PixelType::U8,
         Calibration::default(),
     );
-    let good = Pixels::U8(vec![1; 6]);
+    let good = Pixels::U8(vec![1; 6].into());
     let refusals = [
         (
-            vec![Pixels::U8(vec![1; 5])],
+            vec![Pixels::U8(vec![1; 5].into())],
             "expected a plane of 6 pixels of uint8, found 5 of uint8",
         ),
-        (vec![Pixels::U16(vec![1; 6])], "found 6 of uint16"),
+        (vec![Pixels::U16(vec![1; 6].into())], "found 6 of uint16"),
         (vec![good.clone()], "expected 2 planes, found 1"),
         (vec![good.clone(); 3], "expected 2 planes, found one more"),
     ];
@@ -405,7 +405,7 @@ fn a_hundred_thousand_pages_are_opened_at_once() {
         PixelType::U16,
         Calibration::default(),
     );
-    let planes = (0..100_000u32).map(|at| Pixels::U16(vec![at as u16, (at >> 16) as u16]));
+    let planes = (0..100_000u32).map(|at| Pixels::U16(vec![at as u16, (at >> 16) as u16].into()));
     write(&path, &long, planes).unwrap();
     let start = Instant::now();
     let mut reader = Reader::open(&path).unwrap();
@@ -417,7 +417,7 @@ fn a_hundred_thousand_pages_are_opened_at_once() {
     assert_eq!(reader.info().axes.frames, 100_000);
     assert_eq!(
         reader.plane(99_999, 0, 0).unwrap(),
-        Pixels::U16(vec![34463, 1])
+        Pixels::U16(vec![34463, 1].into())
     );
 }
 
@@ -465,7 +465,7 @@ fn imagej_stacks_beyond_4_gib_are_read_where_they_are() {
     assert_eq!(reader.plane(1299, 0, 0).unwrap(), last);
     assert_eq!(
         reader.plane(700, 0, 0).unwrap(),
-        Pixels::U16(vec![0; 1 << 21])
+        Pixels::U16(vec![0; 1 << 21].into())
     );
 }
 

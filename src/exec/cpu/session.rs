@@ -221,7 +221,7 @@ impl Session for CpuSession {
         Ok(results)
     }
 
-    fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
+    fn submit(&mut self, frame: Frame<'_>, progress: &dyn Progress) -> Result<(), ExecError> {
         let output = self.program.output();
         check(&frame, self.program.input(), output)?;
         let windows = &frame.windows;

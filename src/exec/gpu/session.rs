@@ -475,7 +475,7 @@ impl Session for GpuSession {
         Ok(results)
     }
 
-    fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
+    fn submit(&mut self, frame: Frame<'_>, progress: &dyn Progress) -> Result<(), ExecError> {
         check(&frame, self.program.input(), self.program.output())?;
         let (count, channels) = (frame.windows.count(), self.output.shape.channels);
         let at_once = self.reserve(count)?;

@@ -276,7 +276,7 @@ fn frames_that_a_network_does_not_take_are_refused_in_words() {
         planes,
         size,
     };
-    let plane = |value: f32| Pixels::F32(vec![0.5, 1.0, value, 0.25, 0.0, 7.0]);
+    let plane = |value: f32| Pixels::F32(vec![0.5, 1.0, value, 0.25, 0.0, 7.0].into());
     let mut messages = Vec::new();
     let mut refused = |name: &str, input: FrameInput| {
         let mut runner = by_name(name);
@@ -391,7 +391,7 @@ fn no_objects_are_no_error_and_a_user_may_stop() {
     let args = ClassifyArgs::read(Some(&map(&json!({"min_size": 16}))), None).unwrap();
     let session = session(&all["networks"], "classify", 16, Device::Plain(1));
     let mut classifier = CellClassifier::new(session, args).unwrap();
-    let image = Pixels::U8(vec![1; 6]);
+    let image = Pixels::U8(vec![1; 6].into());
     let mut of = |labels: [u32; 6], progress: &dyn Progress| {
         let made = classifier.frame(&labels, &image, 3, progress);
         made.map_err(|error| error.to_string())
