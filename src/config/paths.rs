@@ -35,6 +35,8 @@ pub struct Surroundings {
     pub packed_tracker: Option<String>,
     /// Whether what tests expect is about to be recorded, and so need not be there yet.
     pub records_tests: bool,
+    /// Whether what HiTMicTools' bundler takes is taken, and only warned of.
+    pub lenient: bool,
 }
 
 impl Surroundings {
@@ -46,6 +48,7 @@ impl Surroundings {
             files: Arc::new(Disk),
             packed_tracker: None,
             records_tests: false,
+            lenient: false,
         }
     }
 }
@@ -146,13 +149,13 @@ fn check_content(
     };
     if size < MAX_POINTER_BYTES && is_lfs_pointer(&*context.surroundings.files, path) {
         context
-            .error(
+            .complain(
                 format!("{what}: the file is a git-lfs pointer, not the content"),
                 span,
                 "its content is not here",
             )
             .set_help(format!("run `git lfs pull --include \"{expanded}\"`"));
-        return None;
+        return context.is_lenient().then_some(());
     }
     Some(())
 }

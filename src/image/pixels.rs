@@ -193,11 +193,14 @@ mod tests {
             f32::NEG_INFINITY,
         ];
         let bytes = vec![0, 2, 2, 0, 0, 254, 255, 255, 0, 255, 0];
-        assert_eq!(Pixels::rounded(PixelType::U8, &values), Pixels::U8(bytes));
+        assert_eq!(
+            Pixels::rounded(PixelType::U8, &values),
+            Pixels::U8(bytes.into())
+        );
         let signed = vec![0, 2, 2, 0, -1, 254, 256, 32767, 0, 32767, -32768];
         assert_eq!(
             Pixels::rounded(PixelType::I16, &values),
-            Pixels::I16(signed)
+            Pixels::I16(signed.into())
         );
         let Pixels::F32(same) = Pixels::rounded(PixelType::F32, &values) else {
             panic!("the type is another");

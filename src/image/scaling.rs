@@ -240,7 +240,7 @@ mod tests {
                 (-2.5, [1, 1]),
                 (0.0, [1, 9]),
             ] {
-                let plane = Pixels::F32(vec![value; size[0] * size[1]]);
+                let plane = Pixels::F32(vec![value; size[0] * size[1]].into());
                 let scaling = method.of(&plane, size[1]).unwrap();
                 let seen = scaling.forward(value);
                 assert!(seen.is_finite(), "{method:?} of {value}: {seen}");

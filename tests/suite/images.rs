@@ -36,7 +36,7 @@ fn fixtures() -> Vec<PathBuf> {
 }
 
 /// The plane that tests/images/make.py writes.
-fn plane(dtype: &str, axes: &Axes, [t, z, c]: [usize; 3]) -> Pixels {
+fn plane(dtype: &str, axes: &Axes, [t, z, c]: [usize; 3]) -> Pixels<'static> {
     let mut all = Vec::new();
     for y in 0..axes.height {
         for x in 0..axes.width {
@@ -149,7 +149,7 @@ fn places(axes: &Axes) -> impl Iterator<Item = [usize; 3]> + use<> {
 fn write(
     path: &Path,
     info: &Info,
-    planes: impl IntoIterator<Item = Pixels>,
+    planes: impl IntoIterator<Item = Pixels<'static>>,
 ) -> Result<(), ImageError> {
     let mut writer = Writer::create(path, info)?;
     for plane in planes {
@@ -167,17 +167,17 @@ fn info(axes: Axes, kind: PixelType, calibration: Calibration) -> Info {
 }
 
 /// What the `tiff` crate reads of each page.
-fn second_opinion(path: &Path) -> Vec<Pixels> {
+fn second_opinion(path: &Path) -> Vec<Pixels<'static>> {
     let mut decoder = Decoder::new(Cursor::new(fs::read(path).unwrap())).unwrap();
     let mut pages = Vec::new();
     loop {
         pages.push(match decoder.read_image().unwrap() {
-            DecodingResult::U8(list) => Pixels::U8(list),
-            DecodingResult::U16(list) => Pixels::U16(list),
-            DecodingResult::I16(list) => Pixels::I16(list),
-            DecodingResult::U32(list) => Pixels::U32(list),
-            DecodingResult::I32(list) => Pixels::I32(list),
-            DecodingResult::F32(list) => Pixels::F32(list),
+            DecodingResult::U8(list) => Pixels::U8(list.into()),
+            DecodingResult::U16(list) => Pixels::U16(list.into()),
+            DecodingResult::I16(list) => Pixels::I16(list.into()),
+            DecodingResult::U32(list) => Pixels::U32(list.into()),
+            DecodingResult::I32(list) => Pixels::I32(list.into()),
+            DecodingResult::F32(list) => Pixels::F32(list.into()),
             other => panic!("{other:?}"),
         });
         if !decoder.more_images() {
@@ -247,7 +247,7 @@ fn stacks_are_written_for_other_programs() {
 }
 
 /// Numbers of a type, bit for bit at random.
-fn random(kind: PixelType, area: usize, seed: u64) -> Pixels {
+fn random(kind: PixelType, area: usize, seed: u64) -> Pixels<'static> {
     let bits = (1..=area as u64).map(|at| {
         let mixed = (at.wrapping_add(seed)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed ^ (mixed >> 29)) as u32

@@ -28,7 +28,12 @@ pub fn convolution(random: &mut Random, inputs: usize, outputs: usize) -> Graph 
     })
 }
 
-pub fn frame(random: &mut Random, channels: usize, size: [usize; 2], finish: Finish) -> Frame {
+pub fn frame(
+    random: &mut Random,
+    channels: usize,
+    size: [usize; 2],
+    finish: Finish,
+) -> Frame<'static> {
     let count = channels * size[0] * size[1];
     let pixels = (0..count).map(|_| random.within(0, 60000) as u16).collect();
     let scaling = (0..channels).map(|channel| Scaling {

@@ -26,7 +26,7 @@ const FOLDER: &str = "tests/fixtures/tasks";
 /// An array in a file, with its shape.
 struct Array {
     shape: Vec<usize>,
-    pixels: Pixels,
+    pixels: Pixels<'static>,
 }
 
 fn tensor(path: &str) -> Tensor {
@@ -52,18 +52,18 @@ fn array(path: &str) -> Array {
     }
 }
 
-fn part(pixels: &Pixels, range: std::ops::Range<usize>) -> Pixels {
+fn part<'a>(pixels: &'a Pixels, range: std::ops::Range<usize>) -> Pixels<'a> {
     match pixels {
-        Pixels::U8(list) => Pixels::U8(list[range].to_vec()),
-        Pixels::U16(list) => Pixels::U16(list[range].to_vec()),
-        Pixels::I16(list) => Pixels::I16(list[range].to_vec()),
-        Pixels::F32(list) => Pixels::F32(list[range].to_vec()),
+        Pixels::U8(list) => Pixels::U8((&list[range]).into()),
+        Pixels::U16(list) => Pixels::U16((&list[range]).into()),
+        Pixels::I16(list) => Pixels::I16((&list[range]).into()),
+        Pixels::F32(list) => Pixels::F32((&list[range]).into()),
         other => panic!("no case is {}", other.kind()),
     }
 }
 
 /// The frames of an array `[T, C, H, W]`.
-fn frames(array: &Array) -> Vec<FrameInput> {
+fn frames(array: &Array) -> Vec<FrameInput<'_>> {
     let [frames, channels, height, width] = array.shape[..] else {
         panic!("{:?}", array.shape);
     };
@@ -241,7 +241,8 @@ fn a_run_that_fails_leaves_nothing_to_the_next() {
     let all = cases();
     let case = of_frames(&all)[0];
     let mut runner = runner(&all, case, Device::Plain(2));
-    let inputs = frames(&named(case, "in"));
+    let input = named(case, "in");
+    let inputs = frames(&input);
     let mut next = inputs.clone().into_iter();
     let failed = runner.run(
         &mut || Ok(next.next()),
@@ -290,7 +291,7 @@ fn frames_that_a_network_does_not_take_are_refused_in_words() {
     );
     refused("segment-none", frame(vec![plane(f32::INFINITY)], [2, 3]));
     refused("focus-series", frame(vec![plane(1.0)], [2, 4]));
-    refused("focus-series", frame(vec![Pixels::U8(Vec::new())], [0, 4]));
+    refused("focus-series", frame(vec![Pixels::U8(Vec::new().into())], [0, 4]));
     refused("focus-series", frame(Vec::new(), [2, 3]));
     let args = FrameArgs {
         patch_size: 32,
