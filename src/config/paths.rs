@@ -234,7 +234,10 @@ fn missing(
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             let help = missing_help(context, expanded, path);
             let label = format!("`{}` does not exist", path.display());
-            context.error(message, span, label).set_help(help);
+            context
+                .error(message, span, label)
+                .set_help(help)
+                .set_of_missing_file();
         }
         _ => {
             let message = format!("{what}: the file cannot be read");

@@ -100,22 +100,13 @@ impl Runner {
         setup: Setup,
         progress: &dyn Progress,
     ) -> Result<Self, RunnerError> {
-        let model = subject.model(key)?;
-        let declared = fit::declared(model);
-        let task = Task::of(model.kind, declared).map_err(|why| RunnerError::NotRun {
-            model: key.to_owned(),
-            network: declared.map_or_else(|| model.kind.to_string(), |kind| kind.to_string()),
-            why,
-        })?;
-        let blob = subject.loaded_weights(model, progress)?;
-        let path = &model.weights.path;
-        let unreadable = |error| RunnerError::unreadable(&subject.config, model, &error);
-        let weights = weights::read(&blob, path, progress).map_err(unreadable)?;
-        let facts = Facts::of(&weights, path, progress).map_err(unreadable)?;
-        let fit = checked(subject, model, &facts)?;
-        let digest = blob
-            .digest(path, progress)
-            .map_err(|error| unreadable(error.into()))?;
+        let Checked {
+            model,
+            task,
+            weights,
+            fit,
+            digest,
+        } = Self::check(subject, key, progress)?;
         let executor = setup.open()?;
         let maker = Maker {
             model,
@@ -144,6 +135,40 @@ impl Runner {
         })
     }
 
+    /// Reads the weights of the model `key` and checks all that can be checked before a device is opened.
+    ///
+    /// # Errors
+    /// Fails as [`Runner::load`].
+    pub fn check<'a>(
+        subject: &'a Subject,
+        key: &str,
+        progress: &dyn Progress,
+    ) -> Result<Checked<'a>, RunnerError> {
+        let model = subject.model(key)?;
+        let declared = fit::declared(model);
+        let task = Task::of(model.kind, declared).map_err(|why| RunnerError::NotRun {
+            model: key.to_owned(),
+            network: declared.map_or_else(|| model.kind.to_string(), |kind| kind.to_string()),
+            why,
+        })?;
+        let blob = subject.loaded_weights(model, progress)?;
+        let path = &model.weights.path;
+        let unreadable = |error| RunnerError::unreadable(&subject.config, model, &error);
+        let weights = weights::read(&blob, path, progress).map_err(unreadable)?;
+        let facts = Facts::of(&weights, path, progress).map_err(unreadable)?;
+        let fit = checked(subject, model, &facts)?;
+        let digest = blob
+            .digest(path, progress)
+            .map_err(|error| unreadable(error.into()))?;
+        Ok(Checked {
+            model,
+            task,
+            weights,
+            fit,
+            digest,
+        })
+    }
+
     /// Runs the model on made-up numbers.
     ///
     /// # Errors
@@ -155,6 +180,17 @@ impl Runner {
             Kind::Rows(rows) => rows.smoke(),
         }
     }
+}
+
+/// A model whose weights are read and checked, before a device is opened.
+#[derive(Debug)]
+pub struct Checked<'a> {
+    model: &'a Model,
+    task: Task,
+    weights: Weights,
+    fit: Fit,
+    /// Of the file of weights.
+    digest: Digest,
 }
 
 /// What `bundle check` finds of a model, if it finds no error. Unknown pickle globals are none here, where nothing is

@@ -272,7 +272,7 @@ fn frames_that_a_network_does_not_take_are_refused_in_words() {
             .find(|case| case["name"] == name);
         runner(&all, found.unwrap(), Device::Plain(1))
     };
-    let frame = |planes: Vec<Pixels>, size| FrameInput {
+    let frame = |planes: Vec<Pixels<'static>>, size| FrameInput {
         frame: 3,
         planes,
         size,
