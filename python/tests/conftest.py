@@ -15,7 +15,7 @@ RODS = pathlib.Path(__file__).resolve().parents[2] / "examples" / "rods"
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """Tests neither use nor leave what the program knows of files."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["BUNDLE_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

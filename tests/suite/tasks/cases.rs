@@ -291,7 +291,10 @@ fn frames_that_a_network_does_not_take_are_refused_in_words() {
     );
     refused("segment-none", frame(vec![plane(f32::INFINITY)], [2, 3]));
     refused("focus-series", frame(vec![plane(1.0)], [2, 4]));
-    refused("focus-series", frame(vec![Pixels::U8(Vec::new().into())], [0, 4]));
+    refused(
+        "focus-series",
+        frame(vec![Pixels::U8(Vec::new().into())], [0, 4]),
+    );
     refused("focus-series", frame(Vec::new(), [2, 3]));
     let args = FrameArgs {
         patch_size: 32,
