@@ -89,7 +89,7 @@ def _model_of(bundle: Bundle, key: str) -> Model:
 class ImageModel(Model):
     """A model that turns images into images: focus restoration, segmentation."""
 
-    def predict(  # type: ignore[override]
+    def predict(
         self,
         array: ArrayLike,
         *,
@@ -144,7 +144,7 @@ class ImageModel(Model):
 class CellModel(Model):
     """A model that classifies the objects of label images."""
 
-    def classify(  # type: ignore[override]
+    def classify(
         self,
         labels: ArrayLike,
         image: ArrayLike,
@@ -209,7 +209,7 @@ class TableModel(Model):
         """The labels, in the order of the probabilities."""
         return self._rows()[2]
 
-    def predict(self, table: Any) -> Predictions:  # type: ignore[override]
+    def predict(self, table: Any) -> Predictions:
         """Classifies the rows of a table.
 
         ``table`` is a pandas DataFrame, or anything with ``columns`` and ``to_numpy``, of which the features are taken
@@ -303,9 +303,7 @@ class Bundle(Mapping[str, Model]):
         return self._core.tracker()
 
 
-def load(
-    path: PathLike, sha256: Optional[str] = None, allow_globals: Iterable[str] = ()
-) -> Bundle:
+def load(path: PathLike, sha256: Optional[str] = None, allow_globals: Iterable[str] = ()) -> Bundle:
     """Opens a bundle. Its models are read when they first run.
 
     ``sha256`` is the digest that the file must have: given by whoever made the bundle, it proves that this is theirs.

@@ -73,7 +73,9 @@ def _build(options: "_core.BuildOptions") -> BuildResult:
     report = json.loads(text)
     result = BuildResult._of(report, warnings)
     if report["outcome"] == "stale":
-        raise StaleError(f"{result.lock} is not up to date: run `bundle lock` and commit the result")
+        raise StaleError(
+            f"{result.lock} is not up to date: run `bundle lock` and commit the result"
+        )
     if report["outcome"] == "not_reproduced":
         expected, found = report["expected"], report["found"]
         raise StaleError(

@@ -41,7 +41,11 @@ def main():
         )
         bundle = model_bundle.load(path)
         bf, fl = (tifffile.imread(folder / "frames" / name) for name in ("bf.tif", "fl.tif"))
-        for key, image, most in [("bf_focus", bf, 0.05), ("fl_focus", fl, 0.05), ("segmentation", bf, 1e-4)]:
+        for key, image, most in [
+            ("bf_focus", bf, 0.05),
+            ("fl_focus", fl, 0.05),
+            ("segmentation", bf, 1e-4),
+        ]:
             expected = np.load(folder / "expected" / f"{key}.npy")
             found = bundle[key].predict(image, device=given.device)
             say(key, np.abs(found - expected).max(), most)

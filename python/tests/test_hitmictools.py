@@ -146,7 +146,9 @@ def test_arguments_that_would_change_numbers_are_refused(bf_focus, segmentator, 
         bf_focus.predict(image, mode="constant")
     with pytest.raises(ValueError, match="padding_mode: expected 'reflect'"):
         bf_focus.predict(image[:40, :40], padding_mode="circular")
-    with pytest.raises(TypeError, match=r"predict\(\) got an unexpected keyword argument 'batchsize'"):
+    with pytest.raises(
+        TypeError, match=r"predict\(\) got an unexpected keyword argument 'batchsize'"
+    ):
         bf_focus.predict(image, batchsize=1)
 
 

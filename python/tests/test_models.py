@@ -79,7 +79,9 @@ def test_the_result_has_the_axes_of_the_input(bundle, frames):
         pytest.param(lambda x: x.astype(np.float64), id="float64"),
         pytest.param(lambda x: x.astype(np.longdouble), id="long double"),
         pytest.param(lambda x: x.tolist(), id="list"),
-        pytest.param(lambda x: np.rec.fromarrays([np.zeros(x.shape, "u1"), x])["f1"], id="unaligned"),
+        pytest.param(
+            lambda x: np.rec.fromarrays([np.zeros(x.shape, "u1"), x])["f1"], id="unaligned"
+        ),
     ],
 )
 def test_the_same_numbers_give_the_same_result_however_they_lie(bundle, frames, given):
@@ -137,9 +139,7 @@ def test_what_no_model_takes_is_refused_in_words(bundle, array, says):
 
 
 def test_cells_are_classified_as_hitmictools_does(bundle, frames, rods):
-    cells = bundle["cell_classifier"].classify(
-        frames.labels, frames.classifier_input, device="cpu"
-    )
+    cells = bundle["cell_classifier"].classify(frames.labels, frames.classifier_input, device="cpu")
     with open(rods / "expected/cell_classifier.csv", newline="") as file:
         expected = list(csv.DictReader(file))
     assert len(cells) == len(expected)
@@ -288,7 +288,9 @@ def test_models_say_what_they_are_not_for(bundle, frames):
         bundle["oof_detector"].predict(frames.bf)
     with pytest.raises(InputError, match="has no `classify`"):
         bundle["bf_focus"].classify(frames.labels, frames.bf)
-    with pytest.raises(model_bundle.NoModelError, match="has no model `bf_focs`\n.*did you mean `bf_focus`"):
+    with pytest.raises(
+        model_bundle.NoModelError, match="has no model `bf_focs`\n.*did you mean `bf_focus`"
+    ):
         bundle["bf_focs"]
     with pytest.raises(model_bundle.DeviceError):
         bundle["bf_focus"].predict(frames.bf[0], device="no such card")

@@ -41,7 +41,11 @@ def test_a_project_from_config_to_verified_bundle(project):
     assert model_bundle.build(project, dry_run=True).outcome == "planned"
 
     proven = model_bundle.verify(built.path, lock=built.lock)
-    assert proven and (proven.anchor, proven.layout, proven.differences) == ("lock", "canonical", ())
+    assert proven and (proven.anchor, proven.layout, proven.differences) == (
+        "lock",
+        "canonical",
+        (),
+    )
     checked = model_bundle.check(built.path)
     assert checked and checked.models[0].architecture == "NAFNet"
     assert not model_bundle.diff(built.path, built.lock)
@@ -115,13 +119,19 @@ def test_a_dangerous_pickle_is_refused(project):
 def test_an_error_keeps_its_words_in_a_pickle():
     import pickle
 
-    for kind in (model_bundle.RefusedError, model_bundle.MissingFileError, model_bundle.NoModelError):
+    for kind in (
+        model_bundle.RefusedError,
+        model_bundle.MissingFileError,
+        model_bundle.NoModelError,
+    ):
         error = pickle.loads(pickle.dumps(kind("what", "  × what\n  help: next\n")))
         assert (type(error), error.message, str(error)) == (kind, "what", "what\n  help: next")
 
 
 def test_the_command_is_installed(zip_path):
-    run = lambda *command: subprocess.run(command, capture_output=True, text=True)
+    def run(*command):
+        return subprocess.run(command, capture_output=True, text=True)
+
     here = os.path.dirname(sys.executable)
     for name in ("bundle", "model-bundle"):
         script = shutil.which(name, path=here)

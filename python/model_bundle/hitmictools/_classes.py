@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Union
@@ -146,7 +147,8 @@ class _OfFrames(_Given):
         self._check(inferer, images.shape[-2:])
         result = self._core.predict(images, self._how, raw, None)
         if axes == 3 and is_3D:
-            return result[0]
+            volume: NDArray[np.float32] = result[0]
+            return volume
         return unstacked(result, axes)
 
     def _check(self, inferer: Mapping[str, Any], size: Tuple[int, ...]) -> None:
@@ -220,9 +222,7 @@ class FocusRestorer(_OfFrames):
         result = self._predict(image, is_3D, not rescale, kwargs)
         if not return_tensor:
             return result
-        import torch
-
-        return torch.from_numpy(result)
+        return importlib.import_module("torch").from_numpy(result)
 
 
 class Segmentator(_OfFrames):
@@ -362,9 +362,7 @@ class PIClassifier:
             self._classes = np.array([int(name) for name in classes])
         #: The names of the features: an array of scikit-learn's, a list of an ONNX model's, empty if it has none.
         self.feature_names_in_: Union[NDArray[Any], List[str]] = (
-            list(names or ())
-            if self.model_type == "onnx"
-            else np.array(names or (), dtype=object)
+            list(names or ()) if self.model_type == "onnx" else np.array(names or (), dtype=object)
         )
 
     def predict(self, X: Any) -> NDArray[Any]:

@@ -19,7 +19,10 @@ def build_and_run_pipeline(config_file, worklist=None):
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(config["bundle"]) as bundle:
         bundle.extractall(folder)
         folder = pathlib.Path(folder)
-        read = lambda path: json.loads(path.read_text())
+
+        def read(path):
+            return json.loads(path.read_text())
+
         pipeline.load(folder, yaml.safe_load((folder / "config.yml").read_text()), read)
     print(type(pipeline.bf_focus).__module__)
     with concurrent.futures.ProcessPoolExecutor(max_workers=1) as executor:

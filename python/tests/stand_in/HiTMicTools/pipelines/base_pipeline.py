@@ -48,7 +48,9 @@ class Pipeline:
 
     def analyse(self, folder, numpy):
         image = numpy.load(folder / "bf.npy")
-        restored = self.bf_focus.predict(image, batch_size=1, buffer_steps=4, buffer_dim=-1, sw_batch_size=1)
+        restored = self.bf_focus.predict(
+            image, batch_size=1, buffer_steps=4, buffer_dim=-1, sw_batch_size=1
+        )
         numpy.save(folder / "restored.npy", restored)
         segments = self.segmentator.predict(image, buffer_steps=4, buffer_dim=-1, sw_batch_size=1)
         numpy.save(folder / "segments.npy", segments)
