@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._arrays import stack, unstacked
+from ._operations import check as _check
 from ._operations import verify as _verify
-from ._results import Cells, Predictions, Verification
+from ._results import Cells, CheckResult, Predictions, Verification
 from .errors import InputError
 
 __all__ = ["Bundle", "CellModel", "ImageModel", "Model", "Progress", "TableModel", "load"]
@@ -258,7 +259,7 @@ class Bundle(Mapping[str, Model]):
         self.path = os.path.abspath(path)
         self._sha256 = sha256
         self._allowed = tuple(allow_globals)
-        self._core = _core.Bundle(path, sha256, list(self._allowed))
+        self._core = _core.Bundle(path, sha256)
         self._models: Dict[str, Model] = {}
 
     def __getitem__(self, key: str) -> Model:
@@ -287,6 +288,10 @@ class Bundle(Mapping[str, Model]):
         """Compares every byte of the file with a lock, the digest with which it was opened, or the lock inside it."""
         return _verify(self.path, lock=lock, sha256=self._sha256)
 
+    def check(self, *, pipeline: Optional[str] = None) -> CheckResult:
+        """Checks the weights and their pickles, and whether the bundle serves a pipeline of HiTMicTools."""
+        return _check(self.path, pipeline=pipeline, allow_globals=self._allowed)
+
     @property
     def config(self) -> Dict[str, Any]:
         """``config.yml``: what HiTMicTools reads, ``_bundle_metadata`` included."""
@@ -307,8 +312,8 @@ def load(path: PathLike, sha256: Optional[str] = None, allow_globals: Iterable[s
     """Opens a bundle. Its models are read when they first run.
 
     ``sha256`` is the digest that the file must have: given by whoever made the bundle, it proves that this is theirs.
-    ``allow_globals`` are pickle globals that you know and trust; the weights are never unpickled here, and a pickle
-    that names something harmful is refused all the same.
+    ``allow_globals`` are pickle globals that you know and trust, for :meth:`Bundle.check`: models are run without
+    unpickling anything, and a pickle that names something harmful is not run all the same.
 
     Raises
     ------

@@ -2,12 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use model_bundle::config::{Model as Declared, read_bundle_config};
-use model_bundle::exec::DeviceChoice;
 use model_bundle::exec::gpu::Precision;
-use model_bundle::progress::Silent;
+use model_bundle::exec::{DeviceChoice, ExecError};
+use model_bundle::progress::Progress;
 use model_bundle::runner::{Images, Kind as Made, Runner, Setup, TaskError};
 use model_bundle::subject::{Given, Subject};
 use model_bundle::tasks::{FrameInput, FrameOutput, Object};
@@ -27,20 +29,16 @@ use crate::work::{self, Reporter};
 #[pyclass(frozen)]
 pub struct Bundle {
     subject: Arc<Subject>,
-    allowed: Vec<String>,
 }
 
 #[pymethods]
 impl Bundle {
     /// Opens the ZIP at `path`, which must have the digest, if one is given.
     #[new]
-    fn new(
-        py: Python<'_>,
-        path: PathBuf,
-        sha256: Option<&str>,
-        allowed: Vec<String>,
-    ) -> PyResult<Self> {
-        let sha256 = sha256.map(|text| operations::sha256(py, text)).transpose()?;
+    fn new(py: Python<'_>, path: PathBuf, sha256: Option<&str>) -> PyResult<Self> {
+        let sha256 = sha256
+            .map(|text| operations::sha256(py, text))
+            .transpose()?;
         let opened = work::run(py, None, |progress| match sha256 {
             Some(sha256) => Subject::open_anchored(&path, sha256, progress),
             None => Subject::open(&path),
@@ -55,7 +53,6 @@ impl Bundle {
         }
         Ok(Self {
             subject: Arc::new(subject),
-            allowed,
         })
     }
 
@@ -71,7 +68,6 @@ impl Bundle {
         Ok(Model {
             key: model.key.to_string(),
             subject: Arc::clone(&self.subject),
-            allowed: Some(self.allowed.clone()),
             opened: Mutex::new(None),
         })
     }
@@ -101,8 +97,6 @@ fn settings<'py>(py: Python<'py>, yaml: &[u8]) -> PyResult<Bound<'py, PyDict>> {
 pub struct Model {
     subject: Arc<Subject>,
     key: String,
-    /// Pickle globals that whoever opened the bundle trusts; `None` for weights that came with no bundle.
-    allowed: Option<Vec<String>>,
     opened: Mutex<Option<Opened>>,
 }
 
@@ -144,6 +138,20 @@ impl Model {
             .map_err(|error| error.raised(py))
     }
 
+    /// Waits until no other thread runs the model.
+    fn turn(&self, progress: &Reporter) -> Result<MutexGuard<'_, Option<Opened>>, Trouble> {
+        loop {
+            match self.opened.try_lock() {
+                Ok(place) => return Ok(place),
+                Err(TryLockError::Poisoned(place)) => return Ok(place.into_inner()),
+                Err(TryLockError::WouldBlock) if progress.interrupted() => {
+                    return Err(TaskError::from(ExecError::Interrupted).into());
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
     /// Does something with the model on its device, which is opened first if it is not.
     fn with<R: Send>(
         &self,
@@ -153,7 +161,7 @@ impl Model {
         act: impl FnOnce(&mut Made, &Reporter) -> Result<R, Trouble> + Send,
     ) -> PyResult<R> {
         let done = work::run(py, callback, |progress| {
-            let mut place = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut place = self.turn(progress)?;
             let process = std::process::id();
             if let Some(opened) = place.take() {
                 match opened.process == process {
@@ -165,7 +173,8 @@ impl Model {
             }
             if place.is_none() {
                 // Only the steps of the work itself are told.
-                let runner = Runner::load(&self.subject, &self.key, how.setup(), &Stoppable(progress));
+                let runner =
+                    Runner::load(&self.subject, &self.key, how.setup(), &Stoppable(progress));
                 *place = Some(Opened {
                     process,
                     how,
@@ -184,7 +193,7 @@ impl Model {
 /// Passes on only the wish to stop.
 struct Stoppable<'a>(&'a Reporter);
 
-impl model_bundle::progress::Progress for Stoppable<'_> {
+impl Progress for Stoppable<'_> {
     fn interrupted(&self) -> bool {
         self.0.interrupted()
     }
@@ -242,7 +251,6 @@ impl Model {
         let model = Self {
             subject: Arc::new(subject),
             key,
-            allowed: None,
             opened: Mutex::new(None),
         };
         let checked = work::run(py, None, |progress| {
@@ -256,16 +264,14 @@ impl Model {
     fn facts(&self, py: Python<'_>) -> PyResult<(&'static str, String, Option<String>)> {
         let model = self.declared(py)?;
         let metadata = model.metadata.as_ref();
-        let task = match model_bundle::tasks::Task::of(
-            model.kind,
-            model_bundle::fit::declared(model),
-        ) {
-            Ok(model_bundle::tasks::Task::Focus) => "focus",
-            Ok(model_bundle::tasks::Task::Segment) => "segmentation",
-            Ok(model_bundle::tasks::Task::Classify) => "classification",
-            Ok(model_bundle::tasks::Task::Pi) => "table",
-            Err(_) => "none",
-        };
+        let task =
+            match model_bundle::tasks::Task::of(model.kind, model_bundle::fit::declared(model)) {
+                Ok(model_bundle::tasks::Task::Focus) => "focus",
+                Ok(model_bundle::tasks::Task::Segment) => "segmentation",
+                Ok(model_bundle::tasks::Task::Classify) => "classification",
+                Ok(model_bundle::tasks::Task::Pi) => "table",
+                Err(_) => "none",
+            };
         Ok((
             task,
             model.kind.to_string(),
@@ -316,7 +322,9 @@ impl Model {
         })?;
         let shape = (frames, channels, height, width);
         let array = Array::from_shape_vec(shape, numbers);
-        Ok(array.map_err(|_| Trouble::Memory.raised(py, &self.key))?.into_pyarray(py))
+        Ok(array
+            .map_err(|_| Trouble::Memory.raised(py, &self.key))?
+            .into_pyarray(py))
     }
 
     /// Classifies the objects of `[T, 1, H, W]` label images: the frame, label and class of each, its probabilities,

@@ -136,9 +136,7 @@ pub fn check(
 /// Compares two bundles or locks; the texts of the changes beside the report.
 #[pyfunction]
 pub fn diff(py: Python<'_>, old: PathBuf, new: PathBuf) -> PyResult<Reported> {
-    let made = work::run(py, None, |progress| {
-        ops::diff::diff(&old, &new, progress)
-    })?;
+    let made = work::run(py, None, |progress| ops::diff::diff(&old, &new, progress))?;
     let report = made.map_err(|error| error.raised(py))?;
     let (text, _) = reported(py, &report, &[])?;
     let changes = report.changes.iter().map(ToString::to_string);

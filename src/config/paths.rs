@@ -207,13 +207,17 @@ fn is_variable_name(name: &str) -> bool {
 }
 
 /// Relative paths are relative to the config; where nothing is there, to the working directory, as HiTMicTools has it.
+/// Where what its bundler takes is taken, that comes first.
 fn locate(context: &mut Context<'_>, path: &Path, span: &Span) -> PathBuf {
     let beside = context.folder().join(path);
     let files = &context.surroundings.files;
+    let here = context.surroundings.directory.join(path);
+    if context.is_lenient() && files.kind(&here).is_ok() {
+        return here;
+    }
     if path.is_absolute() || files.exists(&beside) {
         return beside;
     }
-    let here = context.surroundings.directory.join(path);
     if files.kind(&here).is_ok() {
         context.elsewhere.push(span.clone());
         return here;

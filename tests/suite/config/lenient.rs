@@ -79,6 +79,19 @@ fn what_the_bundler_cannot_pack_is_refused() {
 }
 
 #[test]
+fn files_are_looked_for_where_the_bundler_looks_first() {
+    let folder = folder("bf_focus: {model_path: w.pth, model_metadata: m.json}");
+    folder.write("elsewhere/w.pth", "others");
+    let config = load(&folder).unwrap();
+    let model = &config.models[0];
+    assert_eq!(model.weights.path, folder.path("elsewhere/w.pth"));
+    let metadata = model.metadata.as_ref().unwrap();
+    assert_eq!(metadata.file.path, folder.path("m.json"));
+    let strict = folder.load("models_info.yml").unwrap();
+    assert_eq!(strict.models[0].weights.path, folder.path("w.pth"));
+}
+
+#[test]
 fn a_tracker_that_cannot_be_read_is_copied() {
     let folder = folder("bf_focus: {model_path: w.pth}\ntracker: {config_path: t.cfg}\n");
     folder.write("t.cfg", "a: [");
