@@ -21,7 +21,7 @@ class BuildOptions(TypedDict):
 
 class How(TypedDict):
     device: str
-    half: bool
+    half: Optional[bool]
     threads: Optional[int]
 
 def run_command(arguments: Sequence[str]) -> int: ...

@@ -26,13 +26,14 @@ Progress = Callable[[int, int], object]
 PRECISIONS = ("f32", "f16")
 
 
-def how(device: str, precision: str, threads: Optional[int]) -> "_core.How":
+def how(device: str, precision: Optional[str], threads: Optional[int]) -> "_core.How":
     """How a model is run, for the extension module."""
-    if precision not in PRECISIONS:
+    if precision is not None and precision not in PRECISIONS:
         raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision!r}")
     if threads is not None and not 1 <= threads <= 1024:
         raise InputError(f"threads: expected a number from 1 to 1024, found {threads}")
-    return {"device": device, "half": precision == "f16", "threads": threads}
+    half = None if precision is None else precision == "f16"
+    return {"device": device, "half": half, "threads": threads}
 
 
 class Model:

@@ -112,7 +112,8 @@ struct Opened {
 #[pyo3(from_item_all)]
 pub struct How {
     device: String,
-    half: bool,
+    /// Whether numbers are kept in float16; `None` leaves it to the model's own `half_precision`, and to the device.
+    half: Option<bool>,
     threads: Option<NonZeroUsize>,
 }
 
@@ -121,10 +122,10 @@ impl How {
         let device = self.device.parse::<DeviceChoice>();
         Setup {
             device: device.unwrap_or_else(|never| match never {}),
-            precision: match self.half {
+            precision: self.half.map(|half| match half {
                 true => Precision::Half,
                 false => Precision::Single,
-            },
+            }),
             threads: self.threads,
             rescale: true,
         }
@@ -429,7 +430,7 @@ impl Model {
     fn anyhow(&self) -> How {
         How {
             device: "cpu".to_owned(),
-            half: false,
+            half: Some(false),
             threads: None,
         }
     }

@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::digest::Sha256;
 use crate::exec::DeviceChoice;
+use crate::exec::cases::Choice;
 
 /// Build, verify and inspect bundles of microscopy models.
 ///
@@ -253,6 +254,15 @@ pub enum Precision {
     F16,
 }
 
+impl From<Precision> for crate::exec::gpu::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::Single,
+            Precision::F16 => Self::Half,
+        }
+    }
+}
+
 /// A device's name, whatever it is: whether there is such a device is seen when it is opened.
 fn parse_device(text: &str) -> Result<DeviceChoice, Infallible> {
     text.parse()
@@ -427,9 +437,10 @@ pub struct Run {
     /// Where to run: auto (a GPU if there is one), cpu, gpu, gpu:1, a PCI id or part of a GPU's name
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: DeviceChoice,
-    /// How numbers are kept between ops; the CPU has f32 only
-    #[arg(long, value_name = "PRECISION", default_value = "f32")]
-    pub precision: Precision,
+    /// How numbers are kept between ops; the CPU has f32 only [default: f16 if the config asks for half_precision and the
+    /// device has it, else f32]
+    #[arg(long, value_name = "PRECISION")]
+    pub precision: Option<Precision>,
     /// How many threads to use on the CPU [default: the cores that this process may use]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,
@@ -448,8 +459,19 @@ pub struct Run {
 #[command(after_help = "\
 Examples:
   bundle devices
-  bundle devices -v   # how near each comes to the CPU, and why auto takes which")]
+  bundle devices --check                    # every kernel on every GPU: is the driver right?
+  bundle devices --check --device gpu:1
+  bundle devices --check --case transposed:7    # one case again")]
 pub struct Devices {
+    /// Run every kernel on random shapes and small networks, and compare with the CPU; 1 is the exit status if any is wrong
+    #[arg(long)]
+    pub check: bool,
+    /// Check only this device: gpu, gpu:1, a PCI id or part of a name
+    #[arg(long, value_name = "DEVICE", requires = "check", value_parser = parse_device)]
+    pub device: Option<DeviceChoice>,
+    /// Check only these cases: a family such as transposed, or one case, transposed:7 (again for more)
+    #[arg(long, value_name = "FAMILY[:SEED]", requires = "check", action = ArgAction::Append)]
+    pub case: Vec<Choice>,
     /// Report as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -460,6 +482,7 @@ pub struct Devices {
 Examples:
   bundle test rods.zip
   bundle test bundle.toml --model bf_focus --save produced
+  bundle test rods.zip --all-devices  # the CPU and every GPU, also against each other
   bundle test bundle.toml --record    # make the expected files of the models that have an input")]
 pub struct Test {
     /// A ZIP, or a project's config
@@ -472,11 +495,17 @@ pub struct Test {
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
     /// Write what the models give as what is expected of them, never over another program's result; for a config only
-    #[arg(long, conflicts_with = "save")]
+    #[arg(long, conflicts_with_all = ["save", "all_devices", "precision"])]
     pub record: bool,
     /// Where to run: auto (a GPU if there is one), cpu, gpu, gpu:1, a PCI id or part of a GPU's name
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: DeviceChoice,
+    /// Test on the CPU and on every GPU, programs that are none among them, and compare their results with each other
+    #[arg(long, conflicts_with = "device")]
+    pub all_devices: bool,
+    /// How numbers are kept between ops; the CPU has f32 only
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub precision: Precision,
     /// How many threads to use on the CPU [default: the cores that this process may use]
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,

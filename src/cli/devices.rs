@@ -1,17 +1,22 @@
 //! `bundle devices`.
 
 use super::args::Devices;
-use super::printer::{Printer, human_size};
-use super::table::Table;
-use super::{Answer, Context, Json, Outcome, error};
+use super::printer::{BOLD, Printer, human_size, plain_text};
+use super::{Answer, Context, Json, Outcome, device_check, error};
 use crate::ops::devices::{Device, Report, Trial, devices};
 
 pub fn run(args: Devices, context: &Context) -> Outcome {
+    if args.check {
+        return device_check::run(args, context);
+    }
     let report = devices().map_err(error)?;
     if args.json {
         context.printer.json(&Json::new("devices", &report))?;
     } else {
-        context.printer.out(table(&report))?;
+        for device in &report.devices {
+            context.printer.out(block(device, &context.printer))?;
+        }
+        context.printer.out(choice(&report))?;
     }
     explain(&report, &context.printer);
     Ok(match report.is_good() {
@@ -20,47 +25,64 @@ pub fn run(args: Devices, context: &Context) -> Outcome {
     })
 }
 
-fn table(report: &Report) -> String {
-    let titles = [
-        "DEVICE", "KIND", "DRIVER", "PCI", "MEMORY", "FLOAT16", "SPEED", "AUTO",
-    ];
-    let mut table = Table::new(&titles);
-    for device in &report.devices {
-        let adapter = device.adapter.as_ref();
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        table.row(vec![
-            device.name.clone(),
-            device.kind.to_owned(),
-            or_dash(adapter.map(|a| format!("{}, {}", a.backend, a.driver))),
-            or_dash(adapter.and_then(|a| a.pci.clone())),
-            or_dash(adapter.map(|a| human_size(a.binding))),
-            or_dash(adapter.map(|a| if a.float16 { "yes" } else { "no" }.to_owned())),
-            outcome(device),
-            if device.auto { "yes" } else { "" }.to_owned(),
-        ]);
+/// A device's name, and under it what is known of it.
+fn block(device: &Device, printer: &Printer) -> String {
+    let mut lines = vec![("kind", device.kind.to_owned())];
+    if let Some(adapter) = &device.adapter {
+        let yes = |has: bool| if has { "yes" } else { "no" };
+        let subgroups = match adapter.subgroups {
+            Some([least, most]) if least == most => format!("of {least}"),
+            Some([least, most]) => format!("of {least} to {most}"),
+            None => "no".to_owned(),
+        };
+        let driver = plain_text(&adapter.driver);
+        lines.push(("driver", format!("{}, {driver}", adapter.backend)));
+        lines.push((
+            "PCI id",
+            adapter.pci.clone().unwrap_or_else(|| "not told".to_owned()),
+        ));
+        lines.push((
+            "memory",
+            format!(
+                "{} seen by a kernel at once, {} shared by a workgroup",
+                human_size(adapter.binding),
+                human_size(adapter.workgroup)
+            ),
+        ));
+        let float16 = yes(adapter.float16);
+        lines.push(("float16", format!("{float16}; subgroups: {subgroups}")));
     }
-    table.render(|title| title)
+    lines.push(("trial", outcome(device)));
+    let mut text = printer.styled(BOLD, plain_text(&device.name)) + "\n";
+    for (name, value) in lines {
+        text += &format!("  {name:<8} {value}\n");
+    }
+    text + "\n"
 }
 
-/// In a word or two how a device did.
+/// In a line how a device did.
 fn outcome(device: &Device) -> String {
     match &device.trial {
-        Trial::Good { gflops, .. } => format!("{gflops:.0} GFLOP/s"),
-        Trial::Wrong { .. } => "wrong".to_owned(),
-        Trial::Failed { .. } => "failed".to_owned(),
+        Trial::Good { gflops, .. } if device.adapter.is_none() => format!("{gflops:.0} GFLOP/s"),
+        Trial::Good { gflops, apart } => {
+            format!("{gflops:.0} GFLOP/s, within {apart:.1e} of the CPU's numbers")
+        }
+        Trial::Wrong { apart } => format!("WRONG, {apart:.1e} from the CPU's numbers"),
+        Trial::Failed { .. } => "FAILED".to_owned(),
     }
+}
+
+/// What `auto` takes, and why.
+fn choice(report: &Report) -> String {
+    let taken = report.devices.iter().find(|device| device.auto);
+    let name = taken.map_or_else(String::new, |device| plain_text(&device.name));
+    format!("--device auto takes {name}:\n{}\n", report.reason)
 }
 
 fn explain(report: &Report, printer: &Printer) {
     for device in &report.devices {
         let name = &device.name;
         match &device.trial {
-            Trial::Good { apart, .. } if device.adapter.is_some() => {
-                printer.detail(
-                    "Checked",
-                    format_args!("{name}: within {apart:.1e} of the CPU"),
-                );
-            }
             Trial::Good { .. } => {}
             Trial::Wrong { apart } => {
                 let text = format!("{name}: its numbers are {apart:.1e} from the CPU's");
@@ -69,13 +91,6 @@ fn explain(report: &Report, printer: &Printer) {
             Trial::Failed { message } => printer.refusal("Failed", message),
         }
     }
-    let reason = match report.devices.iter().find(|device| device.auto) {
-        Some(device) if device.adapter.is_some() => {
-            "it is the first GPU; cards come before parts of processors"
-        }
-        _ => "no GPU was found; programs on the CPU are taken only by name",
-    };
-    printer.detail("Auto", reason);
     if let Some(missing) = &report.missing {
         printer.note(missing);
     }

@@ -5,6 +5,7 @@ mod bars;
 mod build;
 mod cache;
 mod check;
+mod device_check;
 mod devices;
 mod diff;
 mod init;
@@ -14,6 +15,7 @@ mod run;
 mod show;
 mod table;
 mod test;
+mod test_devices;
 mod unpack;
 mod verify;
 

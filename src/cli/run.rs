@@ -5,7 +5,6 @@ use std::io;
 use super::args::{self, Run};
 use super::printer::{Printer, count};
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
-use crate::exec::gpu::Precision;
 use crate::ops::run::{
     Asked, FileReport, Named, Options, Outcome as Ended, OutputType, Report, Unit, run as run_model,
 };
@@ -53,10 +52,7 @@ fn options(args: Run) -> Options {
             threshold: args.threshold,
         },
         device: args.device,
-        precision: match args.precision {
-            args::Precision::F32 => Precision::Single,
-            args::Precision::F16 => Precision::Half,
-        },
+        precision: args.precision.map(Into::into),
         threads: args.threads,
         resume: args.resume,
     }
@@ -76,10 +72,17 @@ fn is_failure(file: &FileReport) -> bool {
 
 fn print(report: &Report, printer: &Printer) {
     printer.detail("Device", &report.device);
-    if report.half_precision_ignored {
+    if report.lacks_half_precision {
+        let message = format!(
+            "float32: the config asks for half precision, and {} does not compute with float16",
+            report.device
+        );
+        let severity = miette::Severity::Warning;
+        printer.warning(&miette::MietteDiagnostic::new(message).with_severity(severity));
+    } else if report.half_precision_ignored {
         printer.detail(
             "Precision",
-            "float32: the config asks for half precision, which `--precision f16` computes in on a GPU",
+            "float32, though the config asks for half precision",
         );
     }
     let one = report.files.len() == 1;

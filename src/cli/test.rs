@@ -3,27 +3,32 @@
 use super::args::Test;
 use super::printer::{BOLD, Printer, count, plain_text};
 use super::table::Table;
-use super::{Answer, Context, Json, Outcome, refusal_or_error};
+use super::{Answer, Context, Json, Outcome, refusal_or_error, test_devices};
 use crate::ops::test::{Options, Report, Tested, Verdict, test};
 
 pub fn run(args: Test, context: &Context) -> Outcome {
+    let (all, json) = (args.all_devices, args.json);
     let options = Options {
         target: args.target,
         models: args.model,
         save: args.save,
         record: args.record,
         device: args.device,
+        precision: args.precision.into(),
         threads: args.threads,
     };
+    if all {
+        return test_devices::run(&options, json, context);
+    }
     let report = test(&options, &context.progress)
         .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
     let printer = &context.printer;
-    if args.json {
+    if json {
         printer.json(&Json::new("test", &report))?;
     } else if !printer.is_quiet() {
         printer.out(table(&report, printer))?;
     }
-    explain(&report, printer);
+    explain(&report.models, "", printer);
     conclude(&report, printer);
     Ok(match report.is_good() {
         true => Answer::Yes,
@@ -59,7 +64,7 @@ fn table(report: &Report, printer: &Printer) -> String {
     table.render(|title| printer.styled(BOLD, title))
 }
 
-fn result(verdict: &Verdict) -> &'static str {
+pub(super) fn result(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Passed { .. } => "ok",
         Verdict::Failed { .. } => "FAILED",
@@ -70,11 +75,11 @@ fn result(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// What a table has no room for.
-fn explain(report: &Report, printer: &Printer) {
+/// What a table has no room for; `on` names the device, if there are several.
+pub(super) fn explain(models: &[Tested], on: &str, printer: &Printer) {
     for Tested {
         key, verdict, kept, ..
-    } in &report.models
+    } in models
     {
         match verdict {
             Verdict::Failed {
@@ -86,13 +91,13 @@ fn explain(report: &Report, printer: &Printer) {
                 printer.refusal(
                     "Failed",
                     format_args!(
-                        "{key}: {mismatches} of {elements} elements are off (rtol {}, atol {:.3e}, {} ppm allowed)",
+                        "{key}{on}: {mismatches} of {elements} elements are off (rtol {}, atol {:.3e}, {} ppm allowed)",
                         tolerance.rtol, tolerance.atol, tolerance.mismatch_ppm
                     ),
                 );
             }
             Verdict::Broken { message } => {
-                printer.refusal("Failed", format_args!("{key}: {message}"));
+                printer.refusal("Failed", format_args!("{key}{on}: {message}"));
             }
             Verdict::NotRun { why } => printer.detail("Not run", format_args!("{key}: {why}")),
             Verdict::Smoke => printer.detail(

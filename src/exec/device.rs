@@ -50,6 +50,28 @@ pub fn ignored_variables() -> Vec<&'static str> {
     FOREIGN.into_iter().filter(is_set).collect()
 }
 
+/// The variable that says how much of a GPU's memory may be taken, in MiB.
+const MEMORY: &str = "BUNDLE_GPU_MEMORY";
+
+/// How many bytes of a GPU's memory may be taken, where the environment says so.
+fn allowed_memory() -> Result<Option<u64>, ExecError> {
+    match std::env::var_os(MEMORY) {
+        Some(text) => mebibytes(&text.to_string_lossy()).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// So many MiB, in bytes.
+fn mebibytes(text: &str) -> Result<u64, ExecError> {
+    let number = text.trim().parse::<u64>().ok().filter(|number| *number > 0);
+    let bytes = number.and_then(|number| number.checked_mul(1 << 20));
+    bytes.ok_or_else(|| ExecError::Unfit {
+        what: format!("the variable {MEMORY}"),
+        expected: "a number of MiB, such as 2048".to_owned(),
+        found: format!("`{text}`"),
+    })
+}
+
 impl DeviceChoice {
     /// The adapter that is meant, by its position in `all`, the preferred first; `None` for the CPU.
     ///
@@ -95,15 +117,19 @@ impl DeviceChoice {
         let facts: Vec<&Facts> = adapters.iter().map(|adapter| &adapter.facts).collect();
         let adapter: Option<&Adapter> = self.pick(&facts)?.and_then(|at| adapters.get(at));
         match (adapter, precision) {
-            (Some(adapter), _) => Ok(Box::new(Gpu::new(adapter, precision)?)),
+            (Some(adapter), _) => {
+                let gpu = Gpu::new(adapter, precision)?;
+                Ok(Box::new(match allowed_memory()? {
+                    Some(bytes) => gpu.with_memory(bytes),
+                    None => gpu,
+                }))
+            }
             (None, Precision::Single) => {
                 let threads = threads.map_or_else(Cpu::available, NonZeroUsize::get);
                 Ok(Box::new(Cpu::new(threads)?))
             }
-            (None, Precision::Half) => Err(ExecError::Unfit {
-                what: "the precision on the CPU".to_owned(),
-                expected: "float32".to_owned(),
-                found: "float16".to_owned(),
+            (None, Precision::Half) => Err(ExecError::NoHalf {
+                device: "the CPU".to_owned(),
             }),
         }
     }
@@ -219,6 +245,18 @@ mod tests {
         assert_eq!(
             pick("gpu", &[]).unwrap_err(),
             "the device to run on: expected a GPU, found no driver of a GPU (Vulkan, Metal or DirectX 12)"
+        );
+    }
+
+    #[test]
+    fn memory_is_a_number_of_mebibytes() {
+        assert_eq!(mebibytes(" 2048 ").ok(), Some(2 << 30));
+        for text in ["", "0", "-1", "1.5", "2 GiB", "99999999999999999"] {
+            assert!(mebibytes(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            mebibytes("2G").unwrap_err().to_string(),
+            "the variable BUNDLE_GPU_MEMORY: expected a number of MiB, such as 2048, found `2G`"
         );
     }
 

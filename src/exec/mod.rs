@@ -4,6 +4,7 @@
 //! executor lays them out inside is its own business. The same executor gives the same bits for the same input, for any
 //! number of threads and any number of windows at a time.
 
+pub mod cases;
 pub mod cpu;
 mod device;
 mod frame;
@@ -25,6 +26,16 @@ pub trait Executor: Send + Sync {
     /// The same without what does not change the bits of a result: `CPU, AVX-512`.
     fn arithmetic(&self) -> String {
         self.name()
+    }
+
+    /// Whether it is a GPU, or a program that computes as one.
+    fn is_gpu(&self) -> bool {
+        false
+    }
+
+    /// Whether numbers between ops are kept in float16.
+    fn is_half(&self) -> bool {
+        false
     }
 
     /// Makes a program ready: its weights are packed, or uploaded, once.
@@ -58,6 +69,15 @@ pub trait Session: Send {
     /// Fails if the device does, or the user asked to stop.
     fn collect(&mut self, progress: &dyn Progress) -> Result<Option<Vec<f32>>, ExecError>;
 
+    /// Whether the device can hold a frame that is cut so, of channels whose numbers have so many bytes: to be asked before
+    /// anything is run or written.
+    ///
+    /// # Errors
+    /// Fails if it cannot.
+    fn fits(&self, _windows: &Windows, _bytes: usize) -> Result<(), ExecError> {
+        Ok(())
+    }
+
     /// How many frames should be under way, so that the device never waits.
     fn depth(&self) -> usize {
         1
@@ -74,6 +94,18 @@ pub struct Frame<'a> {
     /// How the frame is cut, and put together again; the side is that of the network's input.
     pub windows: Arc<Windows>,
     pub finish: Finish,
+}
+
+impl Frame<'_> {
+    /// The same with pixels of its own: lent ones are copied.
+    pub fn into_owned(self) -> Frame<'static> {
+        Frame {
+            pixels: self.pixels.into_owned(),
+            scaling: self.scaling,
+            windows: self.windows,
+            finish: self.finish,
+        }
+    }
 }
 
 /// What is done to the blended result.
@@ -103,4 +135,29 @@ pub enum ExecError {
     /// The device failed.
     #[error("{device}: {message}")]
     Device { device: String, message: String },
+    /// The device does not compute with float16.
+    #[error(
+        "{device} does not compute with float16: leave `--precision f16` out, or choose another device with `--device`"
+    )]
+    NoHalf { device: String },
+    /// What is to be run is larger than the device can hold, whatever else it holds.
+    #[error(
+        "{what} is too large for {device}: expected at most {most} bytes, found {bytes}; {advice}"
+    )]
+    TooLarge {
+        what: &'static str,
+        device: String,
+        most: u64,
+        bytes: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The device has no memory left, even for one window at a time.
+    #[error(
+        "{device}: out of memory: {message}; close other programs that use it, or run on `--device cpu`"
+    )]
+    OutOfMemory { device: String, message: String },
+    /// The device was lost, and could not be made use of again.
+    #[error("{device}: the device was lost: {message}; `--device cpu` does without it")]
+    Lost { device: String, message: String },
 }

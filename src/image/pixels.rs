@@ -93,6 +93,18 @@ impl Pixels<'_> {
         self.len() == 0
     }
 
+    /// The same with numbers of its own: lent ones are copied.
+    pub fn into_owned(self) -> Pixels<'static> {
+        match self {
+            Self::U8(list) => Pixels::U8(list.into_owned().into()),
+            Self::U16(list) => Pixels::U16(list.into_owned().into()),
+            Self::I16(list) => Pixels::I16(list.into_owned().into()),
+            Self::U32(list) => Pixels::U32(list.into_owned().into()),
+            Self::I32(list) => Pixels::I32(list.into_owned().into()),
+            Self::F32(list) => Pixels::F32(list.into_owned().into()),
+        }
+    }
+
     /// Hands each of `range` to `take`, in order, as float32.
     pub fn each(&self, range: std::ops::Range<usize>, mut take: impl FnMut(f32)) {
         match self {

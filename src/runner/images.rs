@@ -65,6 +65,15 @@ impl Images {
         Ok(windows * selection.count() as u64)
     }
 
+    /// Whether the device can hold the frames of a stack, whose numbers are of that type.
+    ///
+    /// # Errors
+    /// Fails if it cannot, or the network does not take so many channels.
+    pub fn fits(&mut self, selection: &Selection, kind: PixelType) -> Result<(), TaskError> {
+        let channels = selection.channels.len();
+        Ok(self.frames.fits(channels, selection.size, kind)?)
+    }
+
     /// Runs what was selected of a stack, and hands each frame's result to `take`, in order. Memory does not grow with
     /// the number of frames.
     ///

@@ -21,7 +21,7 @@ pub use selection::{Selection, SelectionError};
 use crate::config::{Model, Problem};
 use crate::digest::Digest;
 use crate::exec::gpu::Precision;
-use crate::exec::{DeviceChoice, Executor, Session};
+use crate::exec::{DeviceChoice, ExecError, Executor, Session};
 use crate::facts::Facts;
 use crate::fit::{self, Fit, Role};
 use crate::nn::{Network, Shape};
@@ -43,6 +43,10 @@ pub struct Runner {
     pub arithmetic: String,
     /// Whether the config asks for half precision.
     pub half_precision: bool,
+    /// How numbers are kept between ops.
+    pub precision: Precision,
+    /// Whether a GPU runs it.
+    pub on_gpu: bool,
     /// What decides its answers: the weights, the metadata, the arguments.
     pub recipe: String,
     /// Of the file of weights.
@@ -65,8 +69,9 @@ pub enum Kind {
 pub struct Setup {
     /// What runs it.
     pub device: DeviceChoice,
-    /// How numbers are kept between ops.
-    pub precision: Precision,
+    /// How numbers are kept between ops. By default in float16 if the config asks for half precision and the device has it,
+    /// else in float32.
+    pub precision: Option<Precision>,
     /// Of the CPU; by default as many as this process may use.
     pub threads: Option<NonZeroUsize>,
     /// Whether a restored image gets its input's range of numbers back.
@@ -74,76 +79,37 @@ pub struct Setup {
 }
 
 impl Setup {
-    fn open(&self) -> Result<Box<dyn Executor>, RunnerError> {
-        let opened = self.device.open(self.precision, self.threads);
-        opened.map_err(|error| RunnerError::Device(error.into()))
-    }
-
-    /// What runs models: `CPU, 8 threads, AVX-512`.
+    /// Opens the device, for a model whose config asks for half precision or does not.
     ///
     /// # Errors
     /// Fails if there is no such device, or it cannot be opened.
-    pub fn device(&self) -> Result<String, RunnerError> {
-        Ok(self.open()?.name())
+    pub fn open(&self, half: bool) -> Result<Box<dyn Executor>, RunnerError> {
+        let open = |precision| self.device.open(precision, self.threads);
+        let opened = match self.precision {
+            Some(precision) => open(precision),
+            None if half => match open(Precision::Half) {
+                Err(ExecError::NoHalf { .. }) => open(Precision::Single),
+                opened => opened,
+            },
+            None => open(Precision::Single),
+        };
+        opened.map_err(|error| RunnerError::Device(error.into()))
     }
 }
 
-impl Runner {
-    /// Makes the model `key` ready.
-    ///
-    /// # Errors
-    /// Fails if there is no such model, models of its kind are not run, or its weights are damaged, harmful, or not of
-    /// the network that is declared.
-    pub fn load(
-        subject: &Subject,
-        key: &str,
-        setup: Setup,
-        progress: &dyn Progress,
-    ) -> Result<Self, RunnerError> {
-        let Checked {
-            model,
-            task,
-            weights,
-            fit,
-            digest,
-        } = Self::check(subject, key, progress)?;
-        let executor = setup.open()?;
-        let maker = Maker {
-            model,
-            network: fit.network.as_ref(),
-            rescale: setup.rescale,
-            executor: &*executor,
-        };
-        let made = maker.kind(task, weights);
-        let (kind, half_precision) = made.map_err(|error| RunnerError::Task {
-            model: key.to_owned(),
-            error: Box::new(error),
-        })?;
-        let metadata = model.metadata.as_ref().map(|metadata| &metadata.json);
-        Ok(Self {
-            task,
-            network: fit.architecture.unwrap_or_else(|| model.kind.to_string()),
-            device: executor.name(),
-            arithmetic: executor.arithmetic(),
-            half_precision,
-            recipe: format!(
-                "{digest} {metadata:?} {:?} {:?}",
-                model.inferer_args, model.model_args
-            ),
-            digest,
-            kind,
-        })
-    }
+/// A model whose weights are read and checked.
+struct Checked<'a> {
+    model: &'a Model,
+    task: Task,
+    fit: Fit,
+    weights: Weights,
+    digest: Digest,
+    /// Whether the config asks for half precision.
+    half_precision: bool,
+}
 
-    /// Reads the weights of the model `key` and checks all that can be checked before a device is opened.
-    ///
-    /// # Errors
-    /// Fails as [`Runner::load`].
-    pub fn check<'a>(
-        subject: &'a Subject,
-        key: &str,
-        progress: &dyn Progress,
-    ) -> Result<Checked<'a>, RunnerError> {
+impl<'a> Checked<'a> {
+    fn of(subject: &'a Subject, key: &str, progress: &dyn Progress) -> Result<Self, RunnerError> {
         let model = subject.model(key)?;
         let declared = fit::declared(model);
         let task = Task::of(model.kind, declared).map_err(|why| RunnerError::NotRun {
@@ -160,13 +126,104 @@ impl Runner {
         let digest = blob
             .digest(path, progress)
             .map_err(|error| unreadable(error.into()))?;
-        Ok(Checked {
+        let failed = |error| RunnerError::Task {
+            model: key.to_owned(),
+            error: Box::new(error),
+        };
+        let half_precision = asks_for_half(task, model).map_err(failed)?;
+        Ok(Self {
             model,
             task,
-            weights,
             fit,
+            weights,
             digest,
+            half_precision,
         })
+    }
+
+    fn on(self, executor: &dyn Executor, rescale: bool) -> Result<Runner, RunnerError> {
+        let Self {
+            model,
+            task,
+            fit,
+            weights,
+            digest,
+            half_precision,
+        } = self;
+        let maker = Maker {
+            model,
+            network: fit.network.as_ref(),
+            rescale,
+            executor,
+        };
+        let made = maker.kind(task, weights);
+        let kind = made.map_err(|error| RunnerError::Task {
+            model: model.key.to_string(),
+            error: Box::new(error),
+        })?;
+        let metadata = model.metadata.as_ref().map(|metadata| &metadata.json);
+        Ok(Runner {
+            task,
+            network: fit.architecture.unwrap_or_else(|| model.kind.to_string()),
+            device: executor.name(),
+            arithmetic: executor.arithmetic(),
+            half_precision,
+            precision: match executor.is_half() {
+                true => Precision::Half,
+                false => Precision::Single,
+            },
+            on_gpu: executor.is_gpu(),
+            recipe: format!(
+                "{digest} {metadata:?} {:?} {:?}",
+                model.inferer_args, model.model_args
+            ),
+            digest,
+            kind,
+        })
+    }
+}
+
+impl Runner {
+    /// Makes the model `key` ready.
+    ///
+    /// # Errors
+    /// Fails if there is no such model, models of its kind are not run, or its weights are damaged, harmful, or not of
+    /// the network that is declared.
+    pub fn load(
+        subject: &Subject,
+        key: &str,
+        setup: Setup,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunnerError> {
+        let checked = Checked::of(subject, key, progress)?;
+        // What is wrong with a model is said before a device is opened.
+        let executor = setup.open(checked.half_precision)?;
+        checked.on(&*executor, setup.rescale)
+    }
+
+    /// Reads the weights of the model `key`, and checks all that can be checked before a device is opened; what it is for.
+    ///
+    /// # Errors
+    /// As [`Runner::load`].
+    pub fn check(
+        subject: &Subject,
+        key: &str,
+        progress: &dyn Progress,
+    ) -> Result<Task, RunnerError> {
+        Ok(Checked::of(subject, key, progress)?.task)
+    }
+
+    /// Makes the model `key` ready on a device that is open; a restored image gets its input's range of numbers back.
+    ///
+    /// # Errors
+    /// As [`Runner::load`].
+    pub fn load_on(
+        subject: &Subject,
+        key: &str,
+        executor: &dyn Executor,
+        progress: &dyn Progress,
+    ) -> Result<Self, RunnerError> {
+        Checked::of(subject, key, progress)?.on(executor, true)
     }
 
     /// Runs the model on made-up numbers.
@@ -180,17 +237,6 @@ impl Runner {
             Kind::Rows(rows) => rows.smoke(),
         }
     }
-}
-
-/// A model whose weights are read and checked, before a device is opened.
-#[derive(Debug)]
-pub struct Checked<'a> {
-    model: &'a Model,
-    task: Task,
-    weights: Weights,
-    fit: Fit,
-    /// Of the file of weights.
-    digest: Digest,
 }
 
 /// What `bundle check` finds of a model, if it finds no error. Unknown pickle globals are none here, where nothing is
@@ -214,6 +260,17 @@ fn checked(subject: &Subject, model: &Model, facts: &Facts) -> Result<Fit, Runne
     }
 }
 
+/// Whether a model's config asks for half precision.
+fn asks_for_half(task: Task, model: &Model) -> Result<bool, TaskError> {
+    match task {
+        Task::Focus | Task::Segment => {
+            let args = FrameArgs::read(task, model.inferer_args.as_ref())?;
+            Ok(args.half_precision)
+        }
+        Task::Classify | Task::Pi => Ok(false),
+    }
+}
+
 /// What a model is made ready from.
 struct Maker<'a> {
     model: &'a Model,
@@ -223,14 +280,11 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// The model, and whether its config asks for half precision.
-    fn kind(&self, task: Task, weights: Weights) -> Result<(Kind, bool), TaskError> {
+    fn kind(&self, task: Task, weights: Weights) -> Result<Kind, TaskError> {
         match task {
             Task::Focus | Task::Segment => {
                 let args = FrameArgs::read(task, self.model.inferer_args.as_ref())?;
-                let half_precision = args.half_precision;
-                let images = self.images(task, &weights, args)?;
-                Ok((Kind::Images(images), half_precision))
+                Ok(Kind::Images(self.images(task, &weights, args)?))
             }
             Task::Classify => {
                 let own = self.network.and_then(Network::min_size);
@@ -238,9 +292,9 @@ impl Maker<'_> {
                 let side = args.min_size;
                 let (session, _) = self.session(&weights, side)?;
                 let classifier = CellClassifier::new(session, args)?;
-                Ok((Kind::Cells(Cells { classifier, side }), false))
+                Ok(Kind::Cells(Cells { classifier, side }))
             }
-            Task::Pi => Ok((Kind::Rows(Rows(classifier(weights)?)), false)),
+            Task::Pi => Ok(Kind::Rows(Rows(classifier(weights)?))),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::args::FrameArgs;
 use crate::exec::{ExecError, Finish, Frame, Session};
-use crate::image::{Blending, Pixels, ScaleError, Windows};
+use crate::image::{Blending, PixelType, Pixels, ScaleError, Windows};
 use crate::progress::{Progress, Silent};
 
 /// A network that turns frames into frames. It is used for any number of files, whatever their sizes.
@@ -171,6 +171,26 @@ impl Frames {
         }
         let parts = self.parts(channels)?;
         Ok((parts * self.windows_of(size).count()) as u64)
+    }
+
+    /// Whether the device can hold such frames, whose numbers are of that type.
+    ///
+    /// # Errors
+    /// Fails if it cannot, or the network does not take so many channels.
+    pub fn fits(
+        &mut self,
+        channels: usize,
+        size: [usize; 2],
+        kind: PixelType,
+    ) -> Result<(), FrameError> {
+        self.parts(channels)?;
+        // Channels that go together do so in float32.
+        let bytes = match self.session.program().input().channels {
+            1 => kind.size(),
+            _ => PixelType::F32.size(),
+        };
+        let windows = self.windows_of(size);
+        Ok(self.session.fits(&windows, bytes)?)
     }
 
     /// Runs frames from `next` until it has none, and hands the results to `take`, in order. As many frames are under

@@ -238,3 +238,17 @@ fn the_cache_is_shown_pruned_and_cleared() {
         .bundle(&["cache", "prune", "--max-size", "many"])
         .ends(2);
 }
+
+#[test]
+fn a_check_of_devices_needs_one_that_is_not_the_reference() {
+    let session = Session::new();
+    let refused = |arguments: &[&str]| session.bundle(arguments).ends(2).stderr;
+    let said = refused(&["devices", "--check", "--device", "cpu"]);
+    assert!(said.contains("the CPU is not checked"), "{said}");
+    let said = refused(&["devices", "--check", "--case", "attention"]);
+    assert!(said.contains("expected one of convolution"), "{said}");
+    let said = refused(&["devices", "--case", "transposed:7"]);
+    assert!(said.contains("--check"), "{said}");
+    let said = refused(&["test", "bundle.toml", "--all-devices", "--device", "gpu"]);
+    assert!(said.contains("cannot be used with"), "{said}");
+}

@@ -230,26 +230,28 @@ fn the_page_on_json_tells_of_every_field_of_run_and_test() {
         "cut.tif",
     ];
     let run = [&run[..], &["-o", "out", "--preview", "pictures", "--json"]].concat();
-    let page = include_str!("../../docs/json.md");
     for (command, arguments) in [
         ("run", run),
         ("test", vec!["test", "bundle.toml", "--json"]),
     ] {
         let json = session.bundle(&arguments).ends(1).json();
-        let section = page
-            .split("\n## ")
-            .find(|text| text.starts_with(&format!("`{command}`")));
-        let section = section.unwrap();
-        let mut found = Vec::new();
-        names(&json, &mut found);
-        for name in found {
-            let quoted = format!("`{name}`");
-            let is_told =
-                section.contains(&quoted) || ["version", "command"].contains(&name.as_str());
-            assert!(
-                is_told,
-                "docs/json.md does not tell of `{name}` of {command}"
-            );
-        }
+        every_field_is_told_of(command, &json);
+    }
+}
+
+/// The section of `docs/json.md` on a command has every field of a report.
+pub fn every_field_is_told_of(command: &str, json: &serde_json::Value) {
+    let page = include_str!("../../docs/json.md");
+    let mut sections = page.split("\n## ");
+    let section = sections.find(|text| text.starts_with(&format!("`{command}`")));
+    let section = section.unwrap();
+    let mut found = Vec::new();
+    names(json, &mut found);
+    for name in found {
+        let is_told = section.contains(&format!("`{name}`"));
+        assert!(
+            is_told || ["version", "command"].contains(&name.as_str()),
+            "docs/json.md does not tell of `{name}` of {command}"
+        );
     }
 }

@@ -23,15 +23,16 @@ class ArgumentError(InputError, AssertionError):
     """An argument that HiTMicTools' class refuses too, with an ``AssertionError``."""
 
 
-_settings: Dict[str, Any] = {"device": "auto", "precision": "f32", "threads": None}
+_settings: Dict[str, Any] = {"device": "auto", "precision": None, "threads": None}
 
 
 def configure(
-    *, device: str = "auto", precision: str = "f32", threads: Optional[int] = None
+    *, device: str = "auto", precision: Optional[str] = None, threads: Optional[int] = None
 ) -> None:
     """Says what models that are made from now on run on, as :meth:`model_bundle.ImageModel.predict` is told.
 
-    HiTMicTools' ``half_precision`` does not choose ``f16``: float32 is never less exact.
+    Without a ``precision``, a model with ``half_precision`` keeps its numbers in float16 where the device has it, and in
+    float32 where not.
     """
     how(device, precision, threads)
     _settings.update(device=device, precision=precision, threads=threads)
@@ -123,6 +124,7 @@ class _OfFrames(_Given):
             "patch_size": patch_size,
             "overlap_ratio": overlap_ratio,
             "scale_method": scale_method,
+            "half_precision": bool(half_precision),
         }
         # HiTMicTools puts the method and its device into the caller's own dictionary.
         scaling = {
@@ -176,8 +178,7 @@ class _OfFrames(_Given):
 class FocusRestorer(_OfFrames):
     """Restores the focus of images.
 
-    The arguments are HiTMicTools'. ``compile_mode`` has no effect, ``half_precision`` is remembered: see
-    :func:`configure`.
+    The arguments are HiTMicTools'. ``compile_mode`` has no effect; for ``half_precision`` see :func:`configure`.
     """
 
     KEY = "bf_focus"
@@ -228,8 +229,7 @@ class FocusRestorer(_OfFrames):
 class Segmentator(_OfFrames):
     """Segments images.
 
-    The arguments are HiTMicTools'. ``compile_mode`` has no effect, ``half_precision`` is remembered: see
-    :func:`configure`.
+    The arguments are HiTMicTools'. ``compile_mode`` has no effect; for ``half_precision`` see :func:`configure`.
     """
 
     KEY = "segmentation"

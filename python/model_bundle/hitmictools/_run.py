@@ -80,7 +80,11 @@ def main(arguments: Optional[List[str]] = None) -> None:
         "-w", "--worklist", help="a text file with the path of an image in each line"
     )
     command.add_argument("--device", default="auto", help="as for `bundle run` (default: auto)")
-    command.add_argument("--precision", default="f32", choices=["f32", "f16"])
+    command.add_argument(
+        "--precision",
+        choices=["f32", "f16"],
+        help="instead of what a model's half_precision asks for",
+    )
     command.add_argument("--threads", type=int, help="of the CPU, in each process")
     given = parser.parse_args(arguments)
     try:

@@ -1,18 +1,23 @@
 //! Graphics adapters: which there are, and one that is opened, with the pipelines made for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use rayon::prelude::*;
 use wgpu::{
     Backend, Backends, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
     BindingType, Buffer, BufferBindingType, BufferDescriptor, BufferUsages, ComputePipeline,
     ComputePipelineDescriptor, DeviceType, ErrorFilter, Features, Instance, InstanceDescriptor,
-    Limits, PipelineCompilationOptions, PipelineLayout, PipelineLayoutDescriptor,
-    ShaderModuleDescriptor, ShaderSource, ShaderStages,
+    Limits, PipelineCompilationOptions, PipelineLayout, PipelineLayoutDescriptor, PollType,
+    ShaderModuleDescriptor, ShaderSource, ShaderStages, SubmissionIndex,
 };
 
+use super::allocation::{Allocation, Allocations};
+use super::fault::{Fault, Faults};
 use super::shader::{Precision, Shader};
+use super::staging::PATIENCE;
+use super::trusted::{Checks, module};
 use crate::exec::ExecError;
 
 /// Members of the kernels' uniform buffers lie at multiples of so many bytes, which every device takes.
@@ -131,8 +136,10 @@ pub(super) struct Device {
     network: Layout,
     around: Layout,
     pipelines: Mutex<HashMap<Shader, ComputePipeline>>,
-    /// What the driver said that went wrong.
-    fault: Arc<Mutex<Option<String>>>,
+    pub(super) buffers: Arc<Allocations>,
+    pub(super) faults: Arc<Faults>,
+    adapter: Adapter,
+    checks: Checks,
 }
 
 /// What kernels are given.
@@ -151,6 +158,7 @@ impl Device {
         adapter: &Adapter,
         precision: Precision,
         limits: Limits,
+        checks: Checks,
     ) -> Result<Self, ExecError> {
         let name = adapter.facts.name.clone();
         let failed = |message: String| ExecError::Device {
@@ -160,9 +168,7 @@ impl Device {
         let needed = match precision {
             Precision::Single => Features::empty(),
             Precision::Half if adapter.facts.half => Features::SHADER_F16,
-            Precision::Half => {
-                return Err(failed("it does not compute with float16".to_owned()));
-            }
+            Precision::Half => return Err(ExecError::NoHalf { device: name }),
         };
         let request = adapter.inner.request_device(&wgpu::DeviceDescriptor {
             label: Some("bundle"),
@@ -172,22 +178,7 @@ impl Device {
         });
         let (device, queue) =
             pollster::block_on(request).map_err(|error| failed(error.to_string()))?;
-        let fault: Arc<Mutex<Option<String>>> = Arc::default();
-        let note = |fault: &Mutex<Option<String>>, message: String| {
-            // The first is the cause of what follows.
-            let mut fault = fault.lock().unwrap_or_else(PoisonError::into_inner);
-            fault.get_or_insert(message);
-        };
-        let for_errors = fault.clone();
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            note(&for_errors, error.to_string());
-        }));
-        let for_loss = fault.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                note(&for_loss, format!("the device was lost: {message}"));
-            }
-        });
+        let faults = Faults::of(&device);
         let written = [BufferBindingType::Storage { read_only: false }];
         let read = [BufferBindingType::Storage { read_only: true }];
         let uniform = [BufferBindingType::Uniform];
@@ -200,8 +191,22 @@ impl Device {
             precision,
             limits,
             pipelines: Mutex::default(),
-            fault,
+            buffers: Arc::default(),
+            faults,
+            adapter: adapter.clone(),
+            checks,
         })
+    }
+
+    /// Opens the same adapter again, as it was opened before: for when the device was lost.
+    ///
+    /// # Errors
+    /// Fails if the driver does.
+    pub(super) fn reopened(&self) -> Result<Self, ExecError> {
+        let limits = self.limits.clone();
+        let opened = Self::open(&self.adapter, self.precision, limits, self.checks)?;
+        opened.buffers.set_cap(self.buffers.cap());
+        Ok(opened)
     }
 
     pub(super) fn failure(&self, message: impl Into<String>) -> ExecError {
@@ -211,13 +216,106 @@ impl Device {
         }
     }
 
+    /// The largest buffer that kernels can see, in bytes. They count what is in it in 32 bits.
+    pub(super) fn largest(&self) -> u64 {
+        let binding = self.limits.max_storage_buffer_binding_size;
+        let buffer = self.limits.max_buffer_size;
+        binding.min(buffer).min(u64::from(u32::MAX))
+    }
+
+    /// Fails if something is larger than any buffer can be.
+    pub(super) fn holds(
+        &self,
+        what: &'static str,
+        bytes: u64,
+        advice: &'static str,
+    ) -> Result<(), ExecError> {
+        self.at_most(self.largest(), what, bytes, advice)
+    }
+
+    /// Fails if things that must be there together are larger than what the device may hold.
+    pub(super) fn holds_together(
+        &self,
+        what: &'static str,
+        bytes: u64,
+        advice: &'static str,
+    ) -> Result<(), ExecError> {
+        self.at_most(self.buffers.cap(), what, bytes, advice)
+    }
+
+    fn at_most(
+        &self,
+        most: u64,
+        what: &'static str,
+        bytes: u64,
+        advice: &'static str,
+    ) -> Result<(), ExecError> {
+        match bytes <= most {
+            true => Ok(()),
+            false => Err(ExecError::TooLarge {
+                what,
+                device: self.name.clone(),
+                most,
+                bytes,
+                advice,
+            }),
+        }
+    }
+
     /// Fails if anything has gone wrong on the device.
     pub(super) fn check(&self) -> Result<(), ExecError> {
-        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*fault {
-            Some(message) => Err(self.failure(message.clone())),
+        match self.faults.first() {
+            Some(fault) => Err(fault.on(&self.name)),
             None => Ok(()),
         }
+    }
+
+    /// Goes on after memory was missing.
+    pub(super) fn forget_missing_memory(&self) {
+        self.faults.forget_missing_memory();
+    }
+
+    /// A result of wgpu's; what has gone wrong on the device is the better reason.
+    pub(super) fn checked<T, E: ToString>(&self, result: Result<T, E>) -> Result<T, ExecError> {
+        result.map_err(|error| {
+            // That a device is lost is said when all that it had to do is done.
+            let _ = self.waited(None);
+            match self.check() {
+                Err(cause) => cause,
+                Ok(()) => self.failure(error.to_string()),
+            }
+        })
+    }
+
+    /// Waits for a submission and all before it, or for all that there are.
+    pub(super) fn wait(&self, index: Option<SubmissionIndex>) -> Result<(), ExecError> {
+        let waited = self.waited(index);
+        self.check()?;
+        self.checked(waited)
+    }
+
+    fn waited(&self, submission_index: Option<SubmissionIndex>) -> Result<(), String> {
+        let poll = || {
+            self.device.poll(PollType::Wait {
+                submission_index,
+                timeout: None,
+            })
+        };
+        // wgpu panics where a driver says while it is waited for that the device is lost; its callback has heard of it then.
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("it cannot be waited for".to_owned()),
+        }
+    }
+
+    /// Waits for a buffer to be mapped that the device has done with.
+    pub(super) fn received(
+        &self,
+        mapped: &mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    ) -> Result<(), ExecError> {
+        let received = self.checked(mapped.recv_timeout(PATIENCE))?;
+        self.checked(received)
     }
 
     /// The pipelines of shaders, in their order: those that are not there yet are made, in parallel.
@@ -246,10 +344,11 @@ impl Device {
 
     fn pipeline(&self, shader: &Shader) -> ComputePipeline {
         let label = shader.kernel.name();
-        let module = self.device.create_shader_module(ShaderModuleDescriptor {
+        let description = ShaderModuleDescriptor {
             label: Some(label),
             source: ShaderSource::Wgsl(shader.text(self.precision).into()),
-        });
+        };
+        let module = module(&self.device, description, self.checks);
         let layout = match shader.kernel.is_around() {
             true => &self.around,
             false => &self.network,
@@ -279,23 +378,78 @@ impl Device {
         label: &'static str,
         bytes: u64,
         usage: BufferUsages,
-    ) -> Result<Buffer, ExecError> {
+    ) -> Result<Allocation, ExecError> {
+        self.allocated(label, bytes, usage, false)
+    }
+
+    /// The same, ready to be written from here.
+    ///
+    /// # Errors
+    /// As [`Device::buffer`].
+    pub(super) fn mapped(
+        &self,
+        label: &'static str,
+        bytes: u64,
+        usage: BufferUsages,
+    ) -> Result<Allocation, ExecError> {
+        self.allocated(label, bytes, usage, true)
+    }
+
+    /// A buffer that holds these bytes, whole words.
+    ///
+    /// # Errors
+    /// As [`Device::buffer`].
+    pub(super) fn filled(
+        &self,
+        label: &'static str,
+        bytes: &[u8],
+        usage: BufferUsages,
+    ) -> Result<Allocation, ExecError> {
+        let buffer = self.mapped(label, bytes.len() as u64, usage)?;
+        let mut view = self.checked(buffer.get_mapped_range_mut(..))?;
+        view.slice(..bytes.len()).copy_from_slice(bytes);
+        drop(view);
+        buffer.unmap();
+        Ok(buffer)
+    }
+
+    fn allocated(
+        &self,
+        label: &'static str,
+        bytes: u64,
+        usage: BufferUsages,
+        mapped_at_creation: bool,
+    ) -> Result<Allocation, ExecError> {
+        let size = bytes.max(16).next_multiple_of(4);
+        let Some(share) = self.buffers.take(size) else {
+            let cap = self.buffers.cap();
+            let message = format!("{bytes} bytes of {label} would be more than the {cap} allowed");
+            return Err(Fault::Memory(message).on(&self.name));
+        };
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
-        let validation = self.device.push_error_scope(ErrorFilter::Validation);
-        let internal = self.device.push_error_scope(ErrorFilter::Internal);
+        let others = [ErrorFilter::Validation, ErrorFilter::Internal]
+            .map(|filter| self.device.push_error_scope(filter));
         let buffer = self.device.create_buffer(&BufferDescriptor {
             label: Some(label),
-            size: bytes.max(16).next_multiple_of(4),
+            size,
             usage,
-            mapped_at_creation: false,
+            mapped_at_creation,
         });
         // In reverse order.
-        let errors = [internal, validation, memory].map(|scope| pollster::block_on(scope.pop()));
+        let errors = others.into_iter().rev().chain([memory]);
+        let errors: Vec<Option<wgpu::Error>> = errors
+            .map(|scope| pollster::block_on(scope.pop()))
+            .collect();
+        self.check()?;
         match errors.into_iter().flatten().next() {
             Some(error) => {
-                Err(self.failure(format!("no room for {bytes} bytes of {label}: {error}")))
+                let message = format!("no room for {bytes} bytes of {label}: {error}");
+                Err(match error {
+                    wgpu::Error::OutOfMemory { .. } => Fault::Memory(message).on(&self.name),
+                    _ => self.failure(message),
+                })
             }
-            None => Ok(buffer),
+            None => Ok(share.of(buffer)),
         }
     }
 

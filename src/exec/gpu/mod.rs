@@ -6,19 +6,27 @@
 //! Inside, images are `[row][column][channel]`, channels filled up to whole vectors of four. Every number is computed in a
 //! fixed order for its image alone, so that a device repeats its own bits, for any number of images run together.
 
+mod allocation;
 mod block;
 mod constants;
 mod dense;
 mod device;
+mod fault;
 mod frame;
 mod lower;
+mod memory;
 mod pack;
 mod pass;
+mod reading;
 mod record;
 mod reduction;
+mod resident;
 mod session;
 mod shader;
+mod staging;
 mod step;
+mod submission;
+mod trusted;
 mod upload;
 
 use std::num::NonZeroUsize;
@@ -30,9 +38,11 @@ pub use shader::Precision;
 use super::{ExecError, Executor, Session};
 use crate::nn::Program;
 use device::Device;
+use shader::Kernel;
+use trusted::Checks;
 
 /// A GPU.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gpu {
     device: Arc<Device>,
     facts: Facts,
@@ -62,10 +72,18 @@ impl Gpu {
         limits: wgpu::Limits,
     ) -> Result<Self, ExecError> {
         Ok(Self {
-            device: Arc::new(Device::open(adapter, precision, limits)?),
+            device: Arc::new(Device::open(adapter, precision, limits, Checks::asked())?),
             facts: adapter.facts.clone(),
             windows: None,
         })
+    }
+
+    /// The same with at most so many bytes of the device's memory, which other programs use too. Set before networks are
+    /// loaded.
+    #[must_use]
+    pub fn with_memory(self, bytes: u64) -> Self {
+        self.device.buffers.set_cap(bytes);
+        self
     }
 
     /// The same with at most so many images run together, in place of as many as memory suggests.
@@ -74,6 +92,55 @@ impl Gpu {
         self.windows = Some(windows);
         self
     }
+
+    /// The names of the kernels that run a program on images, or on the windows of frames, in their order.
+    ///
+    /// # Errors
+    /// Fails if the program does not fit the device.
+    pub fn kernels(
+        &self,
+        program: &Program,
+        is_frame: bool,
+    ) -> Result<Vec<&'static str>, ExecError> {
+        let workgroup = self.device.limits.max_compute_workgroup_storage_size as usize;
+        let kernels = kernels(program, is_frame, workgroup)?;
+        Ok(kernels.into_iter().map(Kernel::name).collect())
+    }
+}
+
+impl AdapterKind {
+    /// In a word or a few: `graphics card`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Discrete => "graphics card",
+            Self::Integrated => "part of a processor",
+            Self::Virtual => "virtual",
+            Self::Other => "other",
+            Self::Software => "program on the CPU",
+        }
+    }
+}
+
+/// What [`session`] dispatches for a program, with what is around the network.
+fn kernels(
+    program: &Program,
+    is_frame: bool,
+    workgroup_bytes: usize,
+) -> Result<Vec<Kernel>, ExecError> {
+    let recording = lower::lower(program, workgroup_bytes)?;
+    let own = recording
+        .dispatches
+        .iter()
+        .map(|dispatch| dispatch.shader.kernel);
+    let (first, last): (_, &[Kernel]) = match is_frame {
+        true => (Kernel::Gather, &[Kernel::Blend, Kernel::Finish]),
+        false => (Kernel::Enter, &[Kernel::Leave]),
+    };
+    Ok([first]
+        .into_iter()
+        .chain(own)
+        .chain(last.iter().copied())
+        .collect())
 }
 
 impl Executor for Gpu {
@@ -91,11 +158,21 @@ impl Executor for Gpu {
         format!("{name}, {backend}, {driver}{half}")
     }
 
+    fn is_gpu(&self) -> bool {
+        true
+    }
+
+    fn is_half(&self) -> bool {
+        self.device.precision == Precision::Half
+    }
+
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, ExecError> {
         let session = session::GpuSession::new(self.device.clone(), program, self.windows)?;
         Ok(Box::new(session))
     }
 }
 
+#[cfg(test)]
+mod robust;
 #[cfg(test)]
 mod tests;

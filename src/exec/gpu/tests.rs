@@ -7,6 +7,7 @@ use serde_json::json;
 use super::lower::lower;
 use super::record::{Dispatch, Recording};
 use super::shader::{Constant, Kernel, Precision, Shader};
+use crate::exec::cases::{Family, Input};
 use crate::nn::{
     Binary, Conv, Function, Graph, GraphBuilder, Kind, Network, Op, Shape, StateDict, ValueId, fuse,
 };
@@ -15,11 +16,14 @@ use crate::weights::tensor::{DType, Tensor, contiguous_strides};
 /// The memory of a workgroup that every device has.
 const LEAST: usize = 16352;
 
-/// A network whose weights are all zero.
-fn network(kind: Kind, args: serde_json::Value, size: [usize; 2]) -> Graph {
+/// A network with weights of no meaning, the same each time.
+pub(super) fn network(kind: Kind, args: serde_json::Value, size: [usize; 2]) -> Graph {
     let network = Network::from_model_args(kind, args.as_object().unwrap()).unwrap();
+    let weight = |index: usize| 0.3 * ((index * 2_654_435_761) % 997) as f32 / 997.0 - 0.1;
+    let bytes =
+        |count: usize| -> Vec<u8> { (0..count).flat_map(|i| weight(i).to_le_bytes()).collect() };
     let tensor = |expected: crate::nn::Expected| Tensor {
-        storage: vec![0; 4 * expected.elements() as usize].into(),
+        storage: bytes(expected.elements() as usize).into(),
         strides: contiguous_strides(&expected.shape),
         name: expected.name,
         dtype: DType::F32,
@@ -183,11 +187,29 @@ fn others() -> Vec<Recording> {
 }
 
 /// All dispatches of the networks above, and those around a network.
-fn dispatches() -> Vec<Dispatch> {
+pub(super) fn dispatches() -> Vec<Dispatch> {
     let mut recordings = vec![nafnet(8), nafnet(6), unet()];
     recordings.extend(others());
     let all = recordings.into_iter().flat_map(|r| r.dispatches);
     all.chain(super::frame::examples()).collect()
+}
+
+/// Every file of `shaders/` is run by one of the cases that every device is checked with.
+#[test]
+fn every_kernel_has_a_case() {
+    let mut reached = HashSet::new();
+    for family in Family::ALL {
+        for seed in 0..family.seeds() {
+            let case = family.case(seed).unwrap();
+            let is_frame = matches!(case.input, Input::Frame(_));
+            reached.extend(super::kernels(&case.program(), is_frame, LEAST).unwrap());
+        }
+    }
+    let reached: HashSet<String> = reached.into_iter().map(|k| k.name().to_owned()).collect();
+    let files = std::fs::read_dir("shaders").unwrap();
+    let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let files = files.filter_map(|name| name.strip_suffix(".wgsl").map(str::to_owned));
+    assert_eq!(reached, files.collect());
 }
 
 fn parsed(shader: &Shader, precision: Precision) -> naga::Module {

@@ -1,16 +1,17 @@
 //! Buffers that are filled from here: frames, tables, and the numbers of dispatches.
 
-use wgpu::{Buffer, BufferUsages};
+use wgpu::BufferUsages;
 
+use super::allocation::Allocation;
 use super::device::{Device, SLOT};
 use super::record::Dispatch;
 use crate::exec::ExecError;
 use crate::image::Pixels;
 
 /// The numbers of dispatches, each at the beginning of a slot, in words.
-pub(super) fn slots(dispatches: &[Dispatch]) -> Vec<u32> {
-    let mut words = Vec::with_capacity(dispatches.len() * SLOT / 4);
-    for (index, dispatch) in dispatches.iter().enumerate() {
+pub(super) fn slots<'a>(dispatches: impl IntoIterator<Item = &'a Dispatch>) -> Vec<u32> {
+    let mut words = Vec::new();
+    for (index, dispatch) in dispatches.into_iter().enumerate() {
         words.extend(dispatch.words());
         words.resize((index + 1) * SLOT / 4, 0);
     }
@@ -20,11 +21,11 @@ pub(super) fn slots(dispatches: &[Dispatch]) -> Vec<u32> {
 /// A buffer that has at least so many bytes: the one that there is, or a new one.
 pub(super) fn grown<'a>(
     device: &Device,
-    buffer: &'a mut Option<Buffer>,
+    buffer: &'a mut Option<Allocation>,
     label: &'static str,
     bytes: u64,
     usage: BufferUsages,
-) -> Result<&'a Buffer, ExecError> {
+) -> Result<&'a Allocation, ExecError> {
     let fits = buffer.as_ref().is_some_and(|buffer| buffer.size() >= bytes);
     if !fits {
         // The memory of what is too small is given back first.
@@ -34,17 +35,6 @@ pub(super) fn grown<'a>(
     buffer
         .as_ref()
         .ok_or_else(|| device.failure("a buffer is missing"))
-}
-
-/// Writes bytes, filled up to whole words.
-pub(super) fn write(device: &Device, buffer: &Buffer, bytes: &[u8]) {
-    let (words, rest) = bytes.split_at(bytes.len() / 4 * 4);
-    device.queue.write_buffer(buffer, 0, words);
-    if !rest.is_empty() {
-        let mut last = [0; 4];
-        last[..rest.len()].copy_from_slice(rest);
-        device.queue.write_buffer(buffer, words.len() as u64, &last);
-    }
 }
 
 /// The bytes of a frame's numbers, as they are.

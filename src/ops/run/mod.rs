@@ -20,8 +20,8 @@ use record::{Recipe, Record};
 
 use crate::atomic::folder_of;
 use crate::digest::Digest;
-use crate::exec::DeviceChoice;
 use crate::exec::gpu::Precision;
+use crate::exec::{DeviceChoice, ExecError};
 use crate::progress::{Phase, Progress};
 use crate::runner::{Kind, Runner, RunnerError, Setup, TaskError};
 use crate::subject::{Subject, SubjectError};
@@ -42,8 +42,8 @@ pub struct Options {
     pub rescale: bool,
     pub form: Asked,
     pub device: DeviceChoice,
-    /// How numbers are kept between ops.
-    pub precision: Precision,
+    /// How numbers are kept between ops; by default as the config asks for, where the device can.
+    pub precision: Option<Precision>,
     /// Of the CPU; by default as many as this process may use.
     pub threads: Option<NonZeroUsize>,
     /// Whether outputs that are finished are passed over.
@@ -60,6 +60,9 @@ pub struct Report {
     pub device: String,
     /// Whether the config asks for half precision, which was not used.
     pub half_precision_ignored: bool,
+    /// Whether that is so because the GPU has no float16.
+    #[serde(skip)]
+    pub lacks_half_precision: bool,
     /// One for each input, in the order in which they were named.
     pub files: Vec<FileReport>,
 }
@@ -136,6 +139,9 @@ pub enum Error {
         "name it with `--labels labels.tif`; `bundle run ... segmentation --output-type labels` makes one"
     ))]
     NoLabels { model: String },
+    /// A frame that the device cannot hold.
+    #[error("{}: {error}", path.display())]
+    TooLarge { path: PathBuf, error: ExecError },
     #[error("interrupted")]
     Interrupted,
 }
@@ -186,14 +192,19 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
             (job, waits)
         })
         .collect();
+    let ignored = runner.half_precision && runner.precision == Precision::Single;
     let mut report = Report {
         target: options.target.clone(),
         model: options.model.clone(),
         network: runner.network.clone(),
         device: runner.device.clone(),
-        half_precision_ignored: runner.half_precision && options.precision == Precision::Single,
+        half_precision_ignored: ignored,
+        lacks_half_precision: ignored && options.precision.is_none() && runner.on_gpu,
         files: Vec::new(),
     };
+    for (job, _) in jobs.iter().filter(|(_, waits)| *waits) {
+        plan.check_size(&mut runner, job)?;
+    }
     let waiting = jobs.iter().filter(|(_, waits)| *waits);
     let steps = waiting.map(|(job, _)| plan.steps(&mut runner, job)).sum();
     let _phase = Phase::of_steps(progress, "Running", steps);
@@ -229,8 +240,12 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
 impl Options {
     /// What decides an output besides its own files.
     fn recipe(&self, runner: &Runner) -> Recipe {
+        let half = match runner.precision {
+            Precision::Single => "",
+            Precision::Half => " float16",
+        };
         let arguments = format!(
-            "{:?} {:?} {} {:?}",
+            "{:?} {:?} {} {:?}{half}",
             self.channel, self.frames, self.rescale, self.form
         );
         Recipe::new(&[&self.model, &runner.recipe, &arguments])

@@ -9,11 +9,12 @@ use super::picture::{self, Classes, Shown};
 use super::{Error, Options, Outcome, Unit};
 use crate::atomic::AtomicFile;
 use crate::digest::open_regular;
+use crate::exec::ExecError;
 use crate::image::preview::Preview;
 use crate::image::{PixelType, Reader, Writer, connected_components};
 use crate::progress::Progress;
 use crate::runner::{Cells, ClassifiedFrame, Images, Kind, Rows, Runner, Selection, TaskError};
-use crate::tasks::{FrameOutput, Object};
+use crate::tasks::{FrameError, FrameOutput, Object};
 
 /// What is done with each file.
 pub(super) struct Plan<'a> {
@@ -67,6 +68,30 @@ impl<'a> Plan<'a> {
             model: self.options.model.clone(),
             error,
         })
+    }
+
+    /// Complains of a file whose frames the device cannot hold. What else is wrong with it is said when it is run.
+    ///
+    /// # Errors
+    /// Fails if it is such a file.
+    pub fn check_size(&self, runner: &mut Runner, job: &Job) -> Result<(), Error> {
+        let Kind::Images(images) = &mut runner.kind else {
+            return Ok(());
+        };
+        let mut fits = || -> Result<(), TaskError> {
+            let reader = Reader::open(&job.input)?;
+            let selection = self.selection(&job.input, &reader)?;
+            images.fits(&selection, reader.info().kind)
+        };
+        match fits() {
+            Err(TaskError::Frame(FrameError::Exec(error @ ExecError::TooLarge { .. }))) => {
+                Err(Error::TooLarge {
+                    path: job.input.clone(),
+                    error,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How many steps of a progress bar a file has; none if it cannot be read, which is said when it is run.

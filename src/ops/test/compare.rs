@@ -19,6 +19,8 @@ impl Tolerance {
     /// This share of the range of the expected numbers, where the config says nothing: near zero, where a share of the
     /// number itself is too strict.
     pub const RANGE_SHARE: f64 = 1e-4;
+    /// This share of the range is allowed to results of float16, whatever the config says.
+    pub const HALF_SHARE: f64 = 5e-3;
 }
 
 /// A result, compared element by element.

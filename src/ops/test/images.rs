@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Comparison, Tolerance};
 use crate::blob::Blob;
+use crate::exec::cases::apart;
 use crate::image::{Axes, ImageError, Info, Pixels, Reader, Writer};
 use crate::progress::{Phase, Progress};
 use crate::runner::{Images, Selection, TaskError};
@@ -25,6 +26,17 @@ impl Stack {
             writer.write(&Pixels::F32(plane.into()))?;
         }
         writer.finish()
+    }
+
+    /// How far it is from another of the same shape, in parts of the largest number.
+    pub fn apart(&self, other: &Self) -> f64 {
+        let numbers = |stack: &Self| -> Vec<f32> { stack.planes.concat() };
+        let wanted = numbers(other).into_iter().map(f64::from);
+        apart(
+            &numbers(self),
+            &wanted.collect::<Vec<f64>>(),
+            f64::MIN_POSITIVE,
+        )
     }
 }
 
@@ -48,7 +60,7 @@ pub(super) fn give(
     Ok(Stack { info, planes })
 }
 
-/// Compares a stack with the file of what is expected, pixel by pixel.
+/// Compares a stack with the file of what is expected, pixel by pixel; `share` is as for [`tolerance`].
 ///
 /// # Errors
 /// Fails if the file is none, or its shape is another.
@@ -57,6 +69,7 @@ pub(super) fn compare(
     path: &Path,
     expected: Blob,
     vector: &Vector,
+    share: f64,
 ) -> Result<(Comparison, Tolerance), TaskError> {
     let mut reader = Reader::of_blob(path, expected)?;
     let (given, wanted) = (stack.info.axes, reader.info().axes);
@@ -86,7 +99,7 @@ pub(super) fn compare(
     });
     let planes: Vec<(Place, Vec<f32>)> = planes.collect::<Result<_, ImageError>>()?;
     let numbers = planes.iter().flat_map(|(_, plane)| plane).copied();
-    let tolerance = tolerance(vector, numbers);
+    let tolerance = tolerance(vector, numbers, share);
     let mut comparison = Comparison::default();
     for (((frame, slice, channel), expected), found) in planes.iter().zip(&stack.planes) {
         let place = |at: usize| {
@@ -116,8 +129,13 @@ pub(super) fn compare(
 /// Frame, slice, channel.
 type Place = (usize, usize, usize);
 
-/// What the vector says, or else what suits the range of the expected numbers.
-pub(super) fn tolerance(vector: &Vector, expected: impl Iterator<Item = f32>) -> Tolerance {
+/// What the vector says, or else what suits the range of the expected numbers; at least the `share` of the range that a
+/// device's precision loses.
+pub(super) fn tolerance(
+    vector: &Vector,
+    expected: impl Iterator<Item = f32>,
+    share: f64,
+) -> Tolerance {
     let finite = expected.filter(|v| v.is_finite()).map(f64::from);
     let range = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
         (low.min(v), high.max(v))
@@ -125,7 +143,10 @@ pub(super) fn tolerance(vector: &Vector, expected: impl Iterator<Item = f32>) ->
     let span = (range.1 - range.0).max(0.0);
     Tolerance {
         rtol: vector.rtol.unwrap_or(Tolerance::RTOL),
-        atol: vector.atol.unwrap_or(Tolerance::RANGE_SHARE * span),
+        atol: vector
+            .atol
+            .unwrap_or(Tolerance::RANGE_SHARE * span)
+            .max(share * span),
         mismatch_ppm: vector.mismatch_ppm.unwrap_or(0.0),
     }
 }

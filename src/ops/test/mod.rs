@@ -1,6 +1,7 @@
 //! `bundle test`: every model against its stored test vector, or on numbers made up where it has none.
 
 mod compare;
+mod devices;
 mod images;
 mod recorded;
 mod tables;
@@ -12,11 +13,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use compare::{Comparison, Largest, Tolerance};
+pub use devices::{Between, OnDevice, Report as DevicesReport, test_on_all};
 
 use crate::config::Model;
 use crate::digest::Digest;
-use crate::exec::DeviceChoice;
 use crate::exec::gpu::Precision;
+use crate::exec::{DeviceChoice, Executor};
 use crate::progress::Progress;
 use crate::runner::{Kind, Runner, RunnerError, Setup, TaskError};
 use crate::subject::{Subject, SubjectError, Vector};
@@ -33,6 +35,8 @@ pub struct Options {
     /// Whether what models give becomes what is expected of them.
     pub record: bool,
     pub device: DeviceChoice,
+    /// How numbers are kept between ops.
+    pub precision: Precision,
     /// Of the CPU; by default as many as this process may use.
     pub threads: Option<NonZeroUsize>,
 }
@@ -41,9 +45,28 @@ impl Options {
     fn setup(&self) -> Setup {
         Setup {
             device: self.device.clone(),
-            precision: Precision::Single,
+            // Vectors are compared in what is asked for, whatever the config says.
+            precision: Some(self.precision),
             threads: self.threads,
             rescale: true,
+        }
+    }
+}
+
+/// A device that is open, and what depends on it.
+struct Bench<'a> {
+    executor: &'a dyn Executor,
+    precision: Precision,
+    /// The folder, inside the one where things are kept, of what models gave on this device.
+    folder: Option<String>,
+}
+
+impl Bench<'_> {
+    /// How far results may always be off, in parts of the range of the expected numbers: what float16 loses.
+    fn share(&self) -> f64 {
+        match self.precision {
+            Precision::Single => 0.0,
+            Precision::Half => Tolerance::HALF_SHARE,
         }
     }
 }
@@ -190,13 +213,19 @@ pub fn test(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
         false => Subject::open(&options.target)?,
     };
     let models = chosen(options, &subject)?;
+    let executor = options.setup().open(false)?;
+    let bench = Bench {
+        executor: &*executor,
+        precision: options.precision,
+        folder: None,
+    };
     let mut report = Report {
         target: options.target.clone(),
-        device: options.setup().device()?,
+        device: executor.name(),
         models: Vec::new(),
     };
     for model in models {
-        let tested = test_model(options, &subject, model, progress)?;
+        let (tested, _) = test_model(options, &subject, model, &bench, progress)?;
         report.models.push(tested);
     }
     Ok(report)
@@ -221,12 +250,14 @@ fn chosen<'a>(options: &Options, subject: &'a Subject) -> Result<Vec<&'a Model>,
     Ok(models)
 }
 
+/// Tests a model on a device; also what it gave, if it has a vector.
 fn test_model(
     options: &Options,
     subject: &Subject,
     model: &Model,
+    bench: &Bench<'_>,
     progress: &dyn Progress,
-) -> Result<Tested, Error> {
+) -> Result<(Tested, Option<Answer>), Error> {
     let key = model.key.as_str();
     let mut tested = Tested {
         key: key.to_owned(),
@@ -234,26 +265,26 @@ fn test_model(
         kept: None,
         verdict: Verdict::Smoke,
     };
-    let mut runner = match Runner::load(subject, key, options.setup(), progress) {
+    let mut runner = match Runner::load_on(subject, key, bench.executor, progress) {
         Ok(runner) => runner,
         Err(RunnerError::NotRun { network, .. }) => {
             tested.verdict = Verdict::NotRun {
                 why: format!("{network} is packaged and checked, but not run yet"),
             };
             tested.network = Some(network);
-            return Ok(tested);
+            return Ok((tested, None));
         }
         Err(error) if error.is_refusal() => {
             let message = error.in_one_line();
             tested.verdict = Verdict::Broken { message };
-            return Ok(tested);
+            return Ok((tested, None));
         }
         Err(error) => return Err(error.into()),
     };
     tested.network = Some(runner.network.clone());
     let outcome = match subject.vector(model) {
         None => runner.smoke(progress).map(|()| (Verdict::Smoke, None)),
-        Some(vector) => on_vector(options, subject, &mut runner, &vector, progress),
+        Some(vector) => on_vector(options, subject, &mut runner, &vector, bench, progress),
     };
     if progress.interrupted() {
         return Err(Error::Interrupted);
@@ -263,10 +294,10 @@ fn test_model(
         (Verdict::Broken { message }, None)
     });
     tested.verdict = verdict;
-    if let Some(given) = given {
-        keep(options, &runner, &mut tested, &given)?;
+    if let Some(given) = &given {
+        keep(options, &runner, &mut tested, given, bench)?;
     }
-    Ok(tested)
+    Ok((tested, given.map(|given| given.answer)))
 }
 
 /// What a model gave, and the digest of its input.
@@ -303,6 +334,7 @@ fn on_vector(
     subject: &Subject,
     runner: &mut Runner,
     vector: &Vector,
+    bench: &Bench<'_>,
     progress: &dyn Progress,
 ) -> Result<(Verdict, Option<Given>), TaskError> {
     let expected = vector.expected.path.clone();
@@ -316,8 +348,8 @@ fn on_vector(
     let expected = subject.vector_file(&vector.expected, progress)?;
     let path = &vector.expected.path;
     let (comparison, tolerance) = match &given.answer {
-        Answer::Images(stack) => images::compare(stack, path, expected, vector)?,
-        Answer::Table(bytes) => tables::compare(bytes, path, expected, vector)?,
+        Answer::Images(stack) => images::compare(stack, path, expected, vector, bench.share())?,
+        Answer::Table(bytes) => tables::compare(bytes, path, expected, vector, bench.share())?,
     };
     Ok((Verdict::of(comparison, tolerance), Some(given)))
 }
@@ -358,6 +390,7 @@ fn keep(
     runner: &Runner,
     tested: &mut Tested,
     given: &Given,
+    bench: &Bench<'_>,
 ) -> Result<(), Error> {
     if let Verdict::Recorded { expected } = &tested.verdict {
         given.answer.write(expected)?;
@@ -372,13 +405,17 @@ fn keep(
     }
     let failed = matches!(tested.verdict, Verdict::Failed { .. });
     let folder = match &options.save {
-        Some(folder) => folder,
+        Some(folder) => folder.as_path(),
         None if failed => Path::new(KEPT),
         None => return Ok(()),
     };
     let extension = match given.answer {
         Answer::Images(_) => "npy",
         Answer::Table(_) => "csv",
+    };
+    let folder = match &bench.folder {
+        None => folder.to_owned(),
+        Some(of_device) => folder.join(of_device),
     };
     let path = folder.join(format!("{}.{extension}", tested.key));
     given.answer.write(&path)?;

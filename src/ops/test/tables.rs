@@ -49,7 +49,7 @@ pub(super) fn of_rows(
     Ok(output)
 }
 
-/// Compares a table with the file of what is expected, cell by cell.
+/// Compares a table with the file of what is expected, cell by cell; `share` is as for [`tolerance`].
 ///
 /// # Errors
 /// Fails if the file is no table, or has other columns or another number of rows.
@@ -58,6 +58,7 @@ pub(super) fn compare(
     path: &Path,
     expected: Blob,
     vector: &Vector,
+    share: f64,
 ) -> Result<(Comparison, Tolerance), TaskError> {
     let (columns, found) = rows(Table::read(table, Path::new("the result"))?)?;
     let (wanted_columns, wanted) = rows(Table::read(expected.reader(), path)?)?;
@@ -81,7 +82,7 @@ pub(super) fn compare(
             .filter_map(|(cell, _)| number(cell))
             .map(|v| v as f32)
     });
-    let tolerance = tolerance(vector, numbers);
+    let tolerance = tolerance(vector, numbers, share);
     let mut comparison = Comparison::default();
     for (found, wanted) in found.iter().zip(&wanted) {
         for ((column, found), expected) in columns.iter().zip(found.cells()).zip(wanted.cells()) {
@@ -94,6 +95,38 @@ pub(super) fn compare(
         }
     }
     Ok((comparison, tolerance))
+}
+
+/// The largest difference between two tables' numbers, and how many cells of names and counts are not equal.
+///
+/// # Errors
+/// Fails if one is no table, or they have other columns or another number of rows.
+pub(super) fn apart(one: &[u8], other: &[u8]) -> Result<(f64, u64), TaskError> {
+    let [(columns, one), (others, other)] = [
+        rows(Table::read(one, Path::new("a result"))?)?,
+        rows(Table::read(other, Path::new("a result"))?)?,
+    ];
+    if columns != others || one.len() != other.len() {
+        let size = |columns: &[String], rows: &[Record]| {
+            format!("{} rows of {}", rows.len(), columns.join(","))
+        };
+        return Err(TaskError::Shape {
+            what: "a result on another device".to_owned(),
+            expected: size(&others, &other),
+            found: size(&columns, &one),
+        });
+    }
+    let (mut most, mut unequal) = (0.0_f64, 0);
+    for (one, other) in one.iter().zip(&other) {
+        for ((column, one), other) in columns.iter().zip(one.cells()).zip(other.cells()) {
+            let numbers = number(one).zip(number(other));
+            match numbers.filter(|_| !EXACT.contains(&column.as_str())) {
+                Some((one, other)) => most = most.max((one - other).abs()),
+                None => unequal += u64::from(one != other),
+            }
+        }
+    }
+    Ok((most, unequal))
 }
 
 /// All of a table: test vectors are small.

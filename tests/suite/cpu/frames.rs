@@ -4,54 +4,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use model_bundle::exec::cases::{Family, Random, SIDE, convolution, frame, single};
 use model_bundle::exec::cpu::Cpu;
 use model_bundle::exec::{ExecError, Executor, Finish, Frame};
-use model_bundle::image::{Blending, Pixels, Range, Scaling, Windows};
-use model_bundle::nn::{Binary, Graph, Op, Shape, fuse};
+use model_bundle::image::{Blending, Pixels, Windows};
+use model_bundle::nn::{Graph, Op, Shape, fuse};
 use model_bundle::progress::{Progress, Silent};
 
-use super::{Random, network, single};
+use super::check;
 use crate::plain;
-
-pub const SIDE: usize = 12;
-
-/// A 3x3 convolution, and its mean taken off: it sees its window.
-pub fn convolution(random: &mut Random, inputs: usize, outputs: usize) -> Graph {
-    let mut conv = random.conv(inputs, outputs, [3, 3], 1);
-    conv.padding = [[1, 1], [1, 1]];
-    network(Shape::new(inputs, SIDE, SIDE), |builder, value| {
-        let value = builder.push(Op::Conv(conv), &[value]).unwrap();
-        let mean = builder.push(Op::Mean, &[value]).unwrap();
-        builder
-            .push(Op::Binary(Binary::Subtract), &[value, mean])
-            .unwrap()
-    })
-}
-
-pub fn frame(
-    random: &mut Random,
-    channels: usize,
-    size: [usize; 2],
-    finish: Finish,
-) -> Frame<'static> {
-    let count = channels * size[0] * size[1];
-    let pixels = (0..count).map(|_| random.within(0, 60000) as u16).collect();
-    let scaling = (0..channels).map(|channel| Scaling {
-        range: Some(Range {
-            low: 100.0 * channel as f32,
-            span: 50000.0,
-            eps: f32::EPSILON,
-            clip: true,
-        }),
-        standard: None,
-    });
-    Frame {
-        pixels: Pixels::U16(pixels),
-        scaling: scaling.collect(),
-        windows: Arc::new(Windows::new(size, SIDE, 0.3, Blending::Gaussian)),
-        finish,
-    }
-}
 
 /// The same in f64, pixel by pixel.
 pub fn expected(graph: &Graph, frame: &Frame) -> Vec<f64> {
@@ -100,12 +61,25 @@ pub fn expected(graph: &Graph, frame: &Frame) -> Vec<f64> {
             Finish::Keep => value,
             Finish::Sigmoid => 1.0 / (1.0 + (-value).exp()),
             Finish::ScaleBack => {
-                let range = frame.scaling[index / weights.len()].range.unwrap();
-                value * f64::from(range.span) + f64::from(range.low)
+                let scaling = &frame.scaling[index / weights.len()];
+                let standard = scaling.standard.as_ref();
+                let value = standard.map_or(value, |standard| {
+                    value * f64::from(standard.deviation) + f64::from(standard.mean)
+                });
+                let range = scaling.range.as_ref();
+                range.map_or(value, |range| {
+                    value * f64::from(range.span) + f64::from(range.low)
+                })
             }
         }
     };
     sums.iter().enumerate().map(finish).collect()
+}
+
+/// Every type of numbers, and every scaling.
+#[test]
+fn frames_of_every_kind() {
+    check(Family::Frame, Family::Frame.seeds(), 2e-6);
 }
 
 #[test]
@@ -119,7 +93,7 @@ fn frames_are_cut_run_and_blended() {
     {
         let mut random = Random(seed as u64);
         let outputs = if finish == Finish::ScaleBack { 2 } else { 3 };
-        let graph = convolution(&mut random, 2, outputs);
+        let graph = convolution(&mut random, 2, outputs).unwrap();
         let frames = [0, 1].map(|_| frame(&mut random, 2, *size, finish));
         let program = Arc::new(fuse(graph.clone()));
         let mut all: Vec<Vec<u32>> = Vec::new();
@@ -168,7 +142,7 @@ impl Progress for Stop {
 #[test]
 fn windows_are_counted_and_can_be_stopped() {
     let mut random = Random(1);
-    let graph = convolution(&mut random, 1, 1);
+    let graph = convolution(&mut random, 1, 1).unwrap();
     let frame = frame(&mut random, 1, [60, 60], Finish::Keep);
     let count = frame.windows.count() as u64;
     let cpu = Cpu::new(2)
@@ -199,12 +173,12 @@ fn frames_that_do_not_fit_are_refused() {
             .unwrap_err()
             .to_string()
     };
-    let mean = single(Shape::new(1, SIDE, SIDE), Op::Mean);
+    let mean = single(Shape::new(1, SIDE, SIDE), Op::Mean).unwrap();
     assert_eq!(
         error(mean, &good),
         "the network's result: expected 12 x 12, found 1 x 1"
     );
-    let two = convolution(&mut random, 1, 2);
+    let two = convolution(&mut random, 1, 2).unwrap();
     assert_eq!(
         error(two.clone(), &good),
         "the network's result: expected 1 channels, as the frame has, found 2"

@@ -4,23 +4,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model_bundle::exec::Executor;
+use model_bundle::exec::cases::Family;
 use model_bundle::nn::{Network, StateDict, fuse};
 use model_bundle::weights::tensor::Tensor;
 use serde_json::Value;
 
-use super::{TOLERANCE, check, with_devices};
-use crate::cpu::Random;
-use crate::cpu::graphs::random_graph;
+use super::{HALF_TOLERANCE, TOLERANCE, check, with_devices};
 use crate::forward::{FOLDER, array, distance, network, of_case, rods, taken, tensors};
 
 #[test]
 fn random_networks() {
+    with_devices(|devices| check(devices, Family::Network, Family::Network.seeds()));
+}
+
+/// Small ones of every kind, with random weights.
+#[test]
+fn networks_as_bundles_hold_them() {
     with_devices(|devices| {
-        for seed in 0..60 {
-            let mut random = Random(seed);
-            let steps = random.within(1, 14);
-            let graph = random_graph(&mut random, steps);
-            check(devices, &graph, &mut random, &format!("network {seed}"));
+        for family in [Family::NafNet, Family::Unet, Family::FlexResNet] {
+            check(devices, family, family.seeds());
         }
     });
 }
@@ -62,7 +64,7 @@ fn trained(network: &Network, tensors: &[Tensor], name: &str, size: [usize; 2]) 
         let devices = [
             (Some(&devices.whole), TOLERANCE),
             (Some(&devices.least), TOLERANCE),
-            (devices.half.as_ref(), 5e-3),
+            (devices.half.as_ref(), HALF_TOLERANCE),
         ];
         for (device, most) in devices {
             let Some(device) = device else { continue };

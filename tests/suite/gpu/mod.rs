@@ -7,18 +7,20 @@ mod frames;
 mod graphs;
 mod ops;
 mod program;
+mod run;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use model_bundle::exec::Executor;
+use model_bundle::exec::cases::Family;
 use model_bundle::exec::gpu::{Adapter, Gpu, Precision, adapters};
-use model_bundle::nn::{Binary, Graph, GraphBuilder, Op, ValueId, fuse};
 
-use crate::cpu::{Random, distance, outline};
+use crate::cpu::{outline, wanted};
 
 /// How far results may be from those of plain loops.
 const TOLERANCE: f64 = 2e-5;
+const HALF_TOLERANCE: f64 = 5e-3;
 
 /// The adapter that is tested: the one that is preferred, a program on the CPU if there is no other.
 fn adapter() -> Option<&'static Adapter> {
@@ -65,59 +67,28 @@ fn bits(list: &[f32]) -> Vec<u32> {
     list.iter().map(|v| v.to_bits()).collect()
 }
 
-/// Runs a network on random images with all limits and with the fewest, and compares. Images together and alone, and
-/// twice, give the same bits.
-fn check(devices: &Devices, graph: &Graph, random: &mut Random, what: &str) {
-    let count = random.within(1, 3);
-    let images = random.numbers(graph.input().elements() * count);
-    let program = Arc::new(fuse(graph.clone()));
-    let mut session = devices.whole.load(program.clone()).unwrap();
-    let found = session.run(&images, count).unwrap();
-    let apart = distance(graph, &images, &found);
-    assert!(apart <= TOLERANCE, "{what}: {apart:e}\n{}", outline(graph));
-    let alone: Vec<f32> = images
-        .chunks(graph.input().elements())
-        .flat_map(|image| session.run(image, 1).unwrap())
-        .collect();
-    assert_eq!(bits(&found), bits(&alone), "{what}: images alone");
-    let mut session = devices.least.load(program).unwrap();
-    let found = session.run(&images, count).unwrap();
-    let apart = distance(graph, &images, &found);
-    assert!(apart <= TOLERANCE, "{what}, least limits: {apart:e}");
-}
-
-/// NAFNet's block, with random weights.
-fn block(random: &mut Random, builder: &mut GraphBuilder, input: ValueId) -> ValueId {
-    let channels = builder.shape(input).channels;
-    let norm = |random: &mut Random| Op::LayerNorm {
-        weight: random.numbers(channels).into(),
-        bias: random.numbers(channels).into(),
-        eps: 1e-3,
-    };
-    let mut push = |op: Op, inputs: &[ValueId]| builder.push(op, inputs).unwrap();
-    let v = push(norm(random), &[input]);
-    let v = push(
-        Op::Conv(random.conv(channels, 2 * channels, [1, 1], 1)),
-        &[v],
-    );
-    let mut depthwise = random.conv(2 * channels, 2 * channels, [3, 3], 2 * channels);
-    depthwise.padding = [[1, 1], [1, 1]];
-    let v = push(Op::Conv(depthwise), &[v]);
-    let v = push(Op::Gate, &[v]);
-    let mean = push(Op::Mean, &[v]);
-    let mean = push(
-        Op::Conv(random.conv(channels, channels, [1, 1], 1)),
-        &[mean],
-    );
-    let v = push(Op::Binary(Binary::Multiply), &[v, mean]);
-    let v = push(Op::Conv(random.conv(channels, channels, [1, 1], 1)), &[v]);
-    let y = push(Op::Binary(Binary::Add), &[input, v]);
-    let v = push(norm(random), &[y]);
-    let v = push(
-        Op::Conv(random.conv(channels, 2 * channels, [1, 1], 1)),
-        &[v],
-    );
-    let v = push(Op::Gate, &[v]);
-    let v = push(Op::Conv(random.conv(channels, channels, [1, 1], 1)), &[v]);
-    push(Op::Binary(Binary::Add), &[y, v])
+/// Runs the first cases of a family, and compares. Images together and alone, and twice, give the same bits.
+///
+/// Every third case is also run with the fewest limits, and every third other one in half precision: they have pipelines
+/// of their own, and making these takes most of the time.
+fn check(devices: &Devices, family: Family, seeds: u64) {
+    for seed in 0..seeds {
+        let case = family.case(seed).unwrap();
+        let wanted = wanted(&case);
+        let run = |device: &Gpu, tolerance: f64| {
+            let alone = device.clone().with_windows(NonZeroUsize::MIN);
+            let given = case.given(device, &alone).unwrap();
+            let what = || format!("{case}, {}\n{}", device.name(), outline(&case.graph));
+            let apart = case.distance(&given.numbers, &wanted);
+            assert!(apart <= tolerance, "{apart:e}: {}", what());
+            assert!(given.is_repeated, "twice: {}", what());
+            assert!(given.is_independent, "images alone: {}", what());
+        };
+        run(&devices.whole, TOLERANCE);
+        match (seed % 3, &devices.half) {
+            (0, _) => run(&devices.least, TOLERANCE),
+            (1, Some(half)) if family.is_fit_for_half() => run(half, HALF_TOLERANCE),
+            _ => {}
+        }
+    }
 }

@@ -1,11 +1,17 @@
 //! `bundle devices`: what can run networks here, tried out.
 
-use std::path::Path;
+mod check;
+mod missing;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
+pub use check::{Checked, Failure, FamilyReport, Options, Problem, check};
+pub use check::{Error as CheckError, Report as CheckReport};
+
+use crate::exec::cases::apart;
 use crate::exec::cpu::Cpu;
 use crate::exec::gpu::{Adapter, AdapterKind, Facts, Gpu, Precision, adapters};
 use crate::exec::{DeviceChoice, ExecError, Executor, ignored_variables};
@@ -27,6 +33,8 @@ const REPEATS: usize = 3;
 pub struct Report {
     /// The CPU first, then the adapters, the preferred first.
     pub devices: Vec<Device>,
+    /// Why `--device auto` takes the one that it does.
+    pub reason: String,
     /// Variables that choose GPUs for other programs, are set, and are ignored here.
     pub ignored: Vec<&'static str>,
     /// What seems to be missing, if a GPU is there that no driver has.
@@ -114,7 +122,7 @@ pub fn devices() -> Result<Report, Error> {
     for (index, adapter) in adapters.iter().enumerate() {
         devices.push(Device {
             name: adapter.facts.name.clone(),
-            kind: kind(adapter.facts.kind),
+            kind: adapter.facts.kind.name(),
             auto: auto == Some(index),
             adapter: Some(details(&adapter.facts)),
             trial: trial(adapter, &program, &image, &wanted),
@@ -122,19 +130,34 @@ pub fn devices() -> Result<Report, Error> {
     }
     Ok(Report {
         devices,
+        reason: reason(auto, &facts),
         ignored: ignored_variables(),
-        missing: missing(&facts),
+        missing: missing::missing("/".as_ref(), &facts),
     })
 }
 
-fn kind(kind: AdapterKind) -> &'static str {
-    match kind {
-        AdapterKind::Discrete => "graphics card",
-        AdapterKind::Integrated => "part of a processor",
-        AdapterKind::Virtual => "virtual",
-        AdapterKind::Other => "other",
-        AdapterKind::Software => "program on the CPU",
+/// Why `auto` takes the adapter at that position, or the CPU.
+fn reason(auto: Option<usize>, all: &[&Facts]) -> String {
+    let others = |kind: AdapterKind| all.iter().filter(|facts| facts.kind == kind).count();
+    let taken = auto.and_then(|at| all.get(at));
+    match taken.map(|facts| facts.kind) {
+        Some(AdapterKind::Discrete) => match others(AdapterKind::Discrete) {
+            1 => "it is the graphics card".to_owned(),
+            count => format!("it is the first of {count} graphics cards"),
+        },
+        Some(_) => "there is no graphics card, and it is the GPU of the processor".to_owned(),
+        None if all.is_empty() => "no driver of a GPU was found".to_owned(),
+        None if others(AdapterKind::Software) == all.len() => {
+            "no GPU was found; programs on the CPU are taken only by name".to_owned()
+        }
+        None => {
+            "no card and no GPU of a processor was found; others are taken only by name".to_owned()
+        }
     }
+}
+
+fn doubles(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|v| f64::from(*v)).collect()
 }
 
 fn details(facts: &Facts) -> Details {
@@ -152,7 +175,7 @@ fn details(facts: &Facts) -> Details {
 fn trial(adapter: &Adapter, program: &Arc<Program>, image: &[f32], wanted: &[f32]) -> Trial {
     let opened = Gpu::new(adapter, Precision::Single);
     match opened.and_then(|gpu| timed(&gpu, program, image)) {
-        Ok((found, gflops)) => match apart(&found, wanted) {
+        Ok((found, gflops)) => match apart(&found, &doubles(wanted), f64::MIN_POSITIVE) {
             apart if apart <= TOLERANCE => Trial::Good { apart, gflops },
             apart => Trial::Wrong { apart },
         },
@@ -211,58 +234,52 @@ fn timed(
     Ok((result, flops as f64 / shortest / 1e9))
 }
 
-/// The largest difference, in parts of the largest number that is wanted; infinite if anything is no number.
-fn apart(found: &[f32], wanted: &[f32]) -> f64 {
-    let most = wanted.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
-    let pairs = found.iter().zip(wanted);
-    let differences = pairs.map(|(a, b)| f64::from((a - b).abs()) / f64::from(most));
-    differences.fold(0.0, |most, v| match v <= most {
-        true => most,
-        false if v.is_nan() => f64::INFINITY,
-        false => v,
-    })
-}
-
-/// Why no GPU was found where the kernel of the system has one. Only Linux says so in files.
-fn missing(found: &[&Facts]) -> Option<String> {
-    let is_gpu = |facts: &&Facts| facts.kind != AdapterKind::Software;
-    let there = ["/dev/nvidiactl", "/dev/dri", "/dev/dxg"]
-        .into_iter()
-        .find(|path| Path::new(path).exists())?;
-    if !cfg!(target_os = "linux") || found.iter().any(is_gpu) {
-        return None;
-    }
-    let loaders = [
-        "/usr/lib",
-        "/usr/lib64",
-        "/usr/lib/x86_64-linux-gnu",
-        "/usr/lib/aarch64-linux-gnu",
-    ];
-    let has_loader = loaders
-        .iter()
-        .any(|folder| Path::new(folder).join("libvulkan.so.1").exists());
-    let has_drivers = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"]
-        .iter()
-        .any(|folder| std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()));
-    let what = match (has_loader, has_drivers) {
-        (false, _) => "the Vulkan loader, libvulkan.so.1, was not found (Debian: libvulkan1)",
-        (true, false) => {
-            "no Vulkan driver is installed (no file in /usr/share/vulkan/icd.d or /etc/vulkan/icd.d)"
-        }
-        (true, true) => "none of the installed Vulkan drivers has taken it",
-    };
-    Some(format!("{there} is there, and no GPU was found: {what}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn facts(kind: AdapterKind) -> Facts {
+        Facts {
+            name: "Radeon".to_owned(),
+            kind,
+            backend: "Vulkan",
+            driver: String::new(),
+            pci: None,
+            binding: 1 << 27,
+            workgroup: 1 << 14,
+            half: true,
+            subgroups: None,
+        }
+    }
+
     #[test]
-    fn differences_are_parts_of_the_largest() {
-        assert_eq!(apart(&[1.0, -4.5], &[1.0, -4.0]), 0.125);
-        assert_eq!(apart(&[1.0], &[1.0]), 0.0);
-        assert_eq!(apart(&[f32::NAN, 1.0], &[1.0, 1.0]), f64::INFINITY);
+    fn what_auto_takes_is_explained() {
+        use AdapterKind::{Discrete, Integrated, Software, Virtual};
+        let explained = |kinds: &[AdapterKind]| {
+            let all: Vec<Facts> = kinds.iter().map(|kind| facts(*kind)).collect();
+            let all: Vec<&Facts> = all.iter().collect();
+            reason(DeviceChoice::Auto.pick(&all).unwrap(), &all)
+        };
+        let cases: [(&[AdapterKind], &str); 6] = [
+            (&[Discrete, Integrated], "it is the graphics card"),
+            (&[Discrete, Discrete], "it is the first of 2 graphics cards"),
+            (
+                &[Integrated, Software],
+                "there is no graphics card, and it is the GPU of the processor",
+            ),
+            (
+                &[Software],
+                "no GPU was found; programs on the CPU are taken only by name",
+            ),
+            (&[], "no driver of a GPU was found"),
+            (
+                &[Virtual, Software],
+                "no card and no GPU of a processor was found; others are taken only by name",
+            ),
+        ];
+        for (kinds, text) in cases {
+            assert_eq!(explained(kinds), text);
+        }
     }
 
     #[test]

@@ -1,0 +1,314 @@
+//! What is handed to a GPU at once: parts of a batch that do not take long, and waiting for them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wgpu::{BindGroup, CommandEncoder, ComputePipeline, SubmissionIndex};
+
+use super::device::{Device, SLOT};
+use super::record::Dispatch;
+use crate::exec::ExecError;
+use crate::progress::Progress;
+
+/// What is handed to the device at once takes about so long: desktops reset a device that is busy for seconds. Half a
+/// second is never meant to be reached.
+const SUBMISSION: Duration = Duration::from_millis(250);
+
+/// What is handed over first, before it is known how fast the device is: multiplications and additions.
+pub(super) const FIRST_FLOPS: u64 = 2_000_000_000;
+
+/// The most that is handed over before something of it is done.
+const MOST_UNDER_WAY: usize = 2;
+
+/// What was handed over to a device.
+pub(super) struct Submissions {
+    device: Arc<Device>,
+    /// Multiplications and additions that are handed over at once; `None` before it is known how fast the device is.
+    budget: Option<u64>,
+    under_way: VecDeque<Submission>,
+    /// How many there were.
+    count: u64,
+    /// When the latest that is done was done.
+    done: Instant,
+    /// Windows that `progress` has heard of, of frames whose results were not taken yet.
+    stepped: u64,
+    /// How many of them are run again, and not told again.
+    again: u64,
+}
+
+/// What was handed over, and how many windows are finished with it.
+struct Submission {
+    index: SubmissionIndex,
+    number: u64,
+    windows: u64,
+    flops: u64,
+    begun: Instant,
+}
+
+/// What is handed over together.
+pub(super) struct Batch<'a> {
+    pub(super) items: &'a [Item<'a>],
+    /// What the network's kernels are bound to, and those around it.
+    pub(super) network: &'a BindGroup,
+    pub(super) around: &'a BindGroup,
+    /// Written before all items, and after them.
+    pub(super) before: &'a dyn Fn(&mut CommandEncoder),
+    pub(super) after: &'a dyn Fn(&mut CommandEncoder),
+}
+
+/// A dispatch of a batch, ready to be encoded.
+pub(super) struct Item<'a> {
+    pipeline: &'a ComputePipeline,
+    around: bool,
+    offset: u32,
+    workgroups: [u32; 3],
+    flops: u64,
+    /// How many windows are finished with it.
+    windows: u64,
+}
+
+impl Submissions {
+    pub(super) fn new(device: Arc<Device>) -> Self {
+        Self {
+            device,
+            budget: None,
+            under_way: VecDeque::new(),
+            count: 0,
+            done: Instant::now(),
+            stepped: 0,
+            again: 0,
+        }
+    }
+
+    /// Forgets what is under way, on this device or on the one that has taken its place: it is run again.
+    pub(super) fn restart(&mut self, device: Arc<Device>) {
+        self.device = device;
+        self.budget = None;
+        self.under_way.clear();
+        self.again = self.stepped;
+    }
+
+    /// The results of so many windows are taken, and will not be run again.
+    pub(super) fn taken(&mut self, windows: u64) {
+        self.stepped = self.stepped.saturating_sub(windows);
+    }
+
+    /// What is handed over at once: multiplications and additions.
+    pub(super) fn budget(&self) -> u64 {
+        self.budget.unwrap_or(FIRST_FLOPS)
+    }
+
+    /// Whether it is known how fast the device is.
+    pub(super) fn is_measured(&self) -> bool {
+        self.budget.is_some()
+    }
+
+    /// Hands a batch over, in parts that do not take long. Gives the numbers of the first part and the last.
+    pub(super) fn hand_over(
+        &mut self,
+        batch: &Batch<'_>,
+        progress: &dyn Progress,
+    ) -> Result<[u64; 2], ExecError> {
+        let first = self.count + 1;
+        let mut rest = batch.items;
+        loop {
+            let (part, after) = rest.split_at(affordable(rest, self.budget()));
+            rest = after;
+            let mut encoder = self
+                .device
+                .device
+                .create_command_encoder(&Default::default());
+            if self.count + 1 == first {
+                (batch.before)(&mut encoder);
+            }
+            encode(&mut encoder, part, batch);
+            if rest.is_empty() {
+                (batch.after)(&mut encoder);
+            }
+            let begun = Instant::now();
+            let index = self.device.queue.submit([encoder.finish()]);
+            self.device.check()?;
+            self.count += 1;
+            self.under_way.push_back(Submission {
+                index,
+                number: self.count,
+                windows: part.iter().map(|item| item.windows).sum(),
+                flops: part.iter().map(|item| item.flops).sum(),
+                begun,
+            });
+            if rest.is_empty() {
+                return Ok([first, self.count]);
+            }
+            let most = if self.is_measured() {
+                MOST_UNDER_WAY - 1
+            } else {
+                0
+            };
+            self.wait(most, progress)?;
+        }
+    }
+
+    /// Waits for the submission of that number, and all before it; later ones are let run on.
+    pub(super) fn wait_through(
+        &mut self,
+        number: u64,
+        progress: &dyn Progress,
+    ) -> Result<(), ExecError> {
+        let before = |submission: &&Submission| submission.number <= number;
+        let own = self.under_way.iter().filter(before).count();
+        self.wait(self.under_way.len() - own, progress)
+    }
+
+    /// Waits until at most so many submissions are under way.
+    pub(super) fn wait(&mut self, most: usize, progress: &dyn Progress) -> Result<(), ExecError> {
+        while self.under_way.len() > most {
+            if progress.interrupted() {
+                return Err(ExecError::Interrupted);
+            }
+            let Some(first) = self.under_way.pop_front() else {
+                break;
+            };
+            self.device.wait(Some(first.index))?;
+            // It began when it was handed over, or when the one before it was done.
+            let took = first.begun.max(self.done).elapsed();
+            self.done = Instant::now();
+            self.budget = learnt(self.budget, first.flops, took);
+            let again = first.windows.min(self.again);
+            self.again -= again;
+            let new = first.windows - again;
+            if new > 0 {
+                self.stepped += new;
+                progress.step(new);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a compute pass of these dispatches.
+fn encode(encoder: &mut CommandEncoder, items: &[Item<'_>], batch: &Batch<'_>) {
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    for item in items {
+        let bound = if item.around {
+            batch.around
+        } else {
+            batch.network
+        };
+        pass.set_pipeline(item.pipeline);
+        pass.set_bind_group(0, bound, &[item.offset]);
+        let [x, y, z] = item.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+impl<'a> Item<'a> {
+    /// A dispatch for so many images. Its numbers are those of that place among the network's, or those around it.
+    pub(super) fn new(
+        dispatch: &Dispatch,
+        pipeline: &'a ComputePipeline,
+        place: usize,
+        images: usize,
+    ) -> Self {
+        let [x, y] = dispatch.workgroups;
+        Self {
+            pipeline,
+            around: dispatch.shader.kernel.is_around(),
+            offset: (place * SLOT) as u32,
+            workgroups: [x, y, images as u32],
+            flops: dispatch.flops * images as u64,
+            windows: 0,
+        }
+    }
+
+    /// The same, with so many windows finished with it.
+    pub(super) fn finishing(mut self, windows: usize) -> Self {
+        self.windows = windows as u64;
+        self
+    }
+}
+
+/// How many of the items, at least one, together stay within a budget.
+fn affordable(items: &[Item<'_>], budget: u64) -> usize {
+    affordable_of(items.iter().map(|item| item.flops), budget)
+}
+
+fn affordable_of(flops: impl Iterator<Item = u64>, budget: u64) -> usize {
+    let mut sum = 0_u64;
+    let fitting = flops.take_while(|flops| {
+        sum = sum.saturating_add(*flops);
+        sum <= budget
+    });
+    fitting.count().max(1)
+}
+
+/// The budget, after a submission of `flops` took so long, or less: it may have been done before it was looked at. So a
+/// faster one always tells more, and a slower one only if it took longer than a submission ever should.
+fn learnt(budget: Option<u64>, flops: u64, took: Duration) -> Option<u64> {
+    let share = SUBMISSION.as_secs_f64() / took.as_secs_f64().max(1e-6);
+    let found = (flops as f64 * share) as u64;
+    let tells = flops >= FIRST_FLOPS / 2 || took >= SUBMISSION / 4;
+    match budget {
+        _ if !tells => budget,
+        Some(budget) if took <= 2 * SUBMISSION => Some(budget.max(found)),
+        _ => Some(found.max(1)),
+    }
+}
+
+/// How many images are run together, so that the dispatch which computes most for each, `largest`, stays within a budget: a
+/// power of two, so that memory is not made anew for each bit that is learnt of the device's speed.
+pub(super) fn images_within(budget: u64, largest: u64) -> usize {
+    let fitting = usize::try_from(budget / largest.max(1)).unwrap_or(usize::MAX);
+    1 << fitting.max(1).ilog2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_handed_over_at_once_takes_a_quarter_of_a_second() {
+        let second = Duration::from_secs(1);
+        let flops = FIRST_FLOPS;
+        assert_eq!(learnt(None, flops, second), Some(flops / 4));
+        assert_eq!(learnt(None, flops, second / 1000), Some(flops * 250));
+        assert!(learnt(None, flops, Duration::ZERO) > Some(flops));
+        // What is small and quick tells nothing.
+        assert_eq!(learnt(None, 1000, second / 1000), None);
+        assert_eq!(learnt(Some(7), 1000, second / 1000), Some(7));
+        // What is small and slow does.
+        assert_eq!(learnt(None, 1000, second), Some(250));
+        assert_eq!(learnt(None, 1, 1000 * second), Some(1));
+    }
+
+    #[test]
+    fn only_what_took_far_too_long_lowers_the_budget() {
+        let fast = Some(FIRST_FLOPS * 10);
+        assert_eq!(learnt(fast, FIRST_FLOPS, SUBMISSION), fast);
+        assert_eq!(learnt(fast, FIRST_FLOPS, 2 * SUBMISSION), fast);
+        let slow = learnt(fast, FIRST_FLOPS, 4 * SUBMISSION);
+        assert_eq!(slow, Some(FIRST_FLOPS / 4));
+        assert_eq!(learnt(slow, FIRST_FLOPS, SUBMISSION / 10), fast);
+    }
+
+    #[test]
+    fn images_are_run_together_as_the_largest_dispatch_affords() {
+        assert_eq!(images_within(1000, 2000), 1);
+        assert_eq!(images_within(1000, 1000), 1);
+        assert_eq!(images_within(3999, 1000), 2);
+        assert_eq!(images_within(4000, 1000), 4);
+        assert_eq!(images_within(0, 0), 1);
+        assert_eq!(images_within(u64::MAX, 0), 1 << 63);
+    }
+
+    #[test]
+    fn parts_stay_within_the_budget_and_always_go_on() {
+        let cut = |list: &[u64], budget: u64| affordable_of(list.iter().copied(), budget);
+        assert_eq!(cut(&[3, 3, 3], 6), 2);
+        assert_eq!(cut(&[3, 3, 3], 100), 3);
+        // One that is larger than the budget goes alone.
+        assert_eq!(cut(&[7, 1, 1], 6), 1);
+        assert_eq!(cut(&[1, 7, 1], 6), 1);
+        assert_eq!(cut(&[u64::MAX, u64::MAX], u64::MAX - 1), 1);
+    }
+}
