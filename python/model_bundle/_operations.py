@@ -9,7 +9,7 @@ from typing import Iterable, Optional, Union
 
 from . import _core
 from ._results import BuildResult, CheckResult, DiffResult, LockResult, Verification
-from .errors import MissingFileError, StaleError, _text
+from .errors import MissingFileError, StaleError
 
 __all__ = [
     "BundleWarning",
@@ -156,7 +156,5 @@ def create_model_bundle(
         }
     )
     for text in result.warnings:
-        lines = [line.strip() for line in text.strip().splitlines()]
-        message = _text(lines[0].lstrip("⚠× "), text) if lines else text
-        python_warnings.warn(message, BundleWarning, stacklevel=2)
+        python_warnings.warn(text, BundleWarning, stacklevel=2)
     return str(result.path)

@@ -9,6 +9,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import _text
+
 __all__ = [
     "Archive",
     "BuildResult",
@@ -50,11 +52,11 @@ class LockResult:
     models: int
     #: What changed, file by file: the ``plan`` of docs/json.md.
     plan: Dict[str, Any] = field(repr=False)
-    #: What is odd, as the command prints it.
+    #: What is odd: a line, and below it the place and what to do.
     warnings: Tuple[str, ...] = field(repr=False)
 
     @classmethod
-    def _of(cls, report: Mapping[str, Any], warnings: List[str]) -> LockResult:
+    def _of(cls, report: Mapping[str, Any], warnings: List[Tuple[str, str]]) -> LockResult:
         plan = report["plan"]
         return cls(
             path=Path(report["lock"]),
@@ -62,7 +64,7 @@ class LockResult:
             up_to_date=report["written"] or plan["lock"]["status"] == "up_to_date",
             models=report["models"],
             plan=plan,
-            warnings=tuple(warnings),
+            warnings=tuple(_text(*warning) for warning in warnings),
         )
 
 
@@ -82,11 +84,11 @@ class BuildResult:
     models: int
     #: What was or is to be done, file by file, and why: the ``plan`` of docs/json.md.
     plan: Dict[str, Any] = field(repr=False)
-    #: What is odd, as the command prints it.
+    #: What is odd: a line, and below it the place and what to do.
     warnings: Tuple[str, ...] = field(repr=False)
 
     @classmethod
-    def _of(cls, report: Mapping[str, Any], warnings: List[str]) -> BuildResult:
+    def _of(cls, report: Mapping[str, Any], warnings: List[Tuple[str, str]]) -> BuildResult:
         return cls(
             outcome=report["outcome"],
             path=Path(report["output"]),
@@ -94,7 +96,7 @@ class BuildResult:
             lock=Path(report["lock"]),
             models=report["models"],
             plan=report["plan"],
-            warnings=tuple(warnings),
+            warnings=tuple(_text(*warning) for warning in warnings),
         )
 
 
@@ -184,7 +186,7 @@ class CheckResult:
         return not any(problem.severity == "error" for problem in self.problems)
 
     @classmethod
-    def _of(cls, report: Mapping[str, Any], texts: List[str]) -> CheckResult:
+    def _of(cls, report: Mapping[str, Any], texts: List[Tuple[str, str]]) -> CheckResult:
         def model(found: Mapping[str, Any]) -> CheckedModel:
             return CheckedModel(**{**found, "globals": tuple(found["globals"])})
 
@@ -192,7 +194,7 @@ class CheckResult:
             path=Path(report["target"]),
             models=tuple(model(found) for found in report["models"]),
             problems=tuple(
-                Problem(**found, report=text) for found, text in zip(report["problems"], texts)
+                Problem(**found, report=text) for found, (_, text) in zip(report["problems"], texts)
             ),
             unused=tuple((report["pipeline"] or {"unused": []})["unused"]),
         )

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use model_bundle::cache::Cache;
 use model_bundle::cli::{main_with, plain_report};
-use model_bundle::config::Warning;
+use model_bundle::config::Problem;
 use model_bundle::digest::Sha256;
 use model_bundle::ops;
 use pyo3::prelude::*;
@@ -14,8 +14,11 @@ use serde::Serialize;
 use crate::errors::{Kind, Raised, plain};
 use crate::work;
 
-/// A report as JSON, and warnings as the command prints them.
-type Reported = (String, Vec<String>);
+/// A report as JSON, and each problem in one line and as the command prints it.
+type Reported = (String, Vec<(String, String)>);
+
+/// A report as JSON, and sentences.
+type Told = (String, Vec<String>);
 
 /// The command, with these arguments; its exit status.
 #[pyfunction]
@@ -23,11 +26,16 @@ pub fn run_command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
     py.detach(|| main_with(arguments))
 }
 
-fn reported(py: Python<'_>, report: &impl Serialize, warnings: &[Warning]) -> PyResult<Reported> {
-    let text = serde_json::to_string(report);
-    let text = text.map_err(|error| plain(py, Kind::Config, error))?;
-    let warnings = warnings.iter().map(|warning| plain_report(warning));
-    Ok((text, warnings.collect()))
+fn json(py: Python<'_>, report: &impl Serialize) -> PyResult<String> {
+    serde_json::to_string(report).map_err(|error| plain(py, Kind::Config, error))
+}
+
+fn reported(py: Python<'_>, report: &impl Serialize, problems: &[Problem]) -> PyResult<Reported> {
+    let texts = problems.iter().map(|problem| {
+        let message = problem.message().to_owned();
+        (message, plain_report(problem))
+    });
+    Ok((json(py, report)?, texts.collect()))
 }
 
 /// Brings the lock up to date.
@@ -100,7 +108,7 @@ pub fn verify(
     bundle: PathBuf,
     lock: Option<PathBuf>,
     sha256: Option<&str>,
-) -> PyResult<Reported> {
+) -> PyResult<Told> {
     let options = ops::verify::Options {
         bundle,
         lock,
@@ -108,9 +116,8 @@ pub fn verify(
     };
     let made = work::run(py, None, |progress| ops::verify::verify(&options, progress))?;
     let report = made.map_err(|error| error.raised(py))?;
-    let (text, _) = reported(py, &report, &[])?;
     let differences = report.differences.iter().map(ToString::to_string);
-    Ok((text, differences.collect()))
+    Ok((json(py, &report)?, differences.collect()))
 }
 
 /// Checks a config or a bundle; the texts of the problems beside the report.
@@ -135,10 +142,9 @@ pub fn check(
 
 /// Compares two bundles or locks; the texts of the changes beside the report.
 #[pyfunction]
-pub fn diff(py: Python<'_>, old: PathBuf, new: PathBuf) -> PyResult<Reported> {
+pub fn diff(py: Python<'_>, old: PathBuf, new: PathBuf) -> PyResult<Told> {
     let made = work::run(py, None, |progress| ops::diff::diff(&old, &new, progress))?;
     let report = made.map_err(|error| error.raised(py))?;
-    let (text, _) = reported(py, &report, &[])?;
     let changes = report.changes.iter().map(ToString::to_string);
-    Ok((text, changes.collect()))
+    Ok((json(py, &report)?, changes.collect()))
 }
