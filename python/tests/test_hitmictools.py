@@ -205,6 +205,14 @@ def test_networks_of_pytorch_say_what_they_are_built_from():
         arguments(UNet_(), "UNet")
 
 
+def test_networks_of_monai_say_what_they_are_built_from(rods, segmentator, frames):
+    nets = pytest.importorskip("monai.networks.nets")
+    given = network(rods, "unet_segm")
+    model = Segmentator(rods / "models/unet_segm.pth", nets.UNet(**given), 64, 0.25)
+    image = frames.bf[0]
+    np.testing.assert_array_equal(model.predict(image), segmentator.predict(image))
+
+
 def predicted(model, image):
     return model.predict(image)
 

@@ -143,6 +143,8 @@ _USUAL = {
     "AdaptiveAvgPool2d",
     "Conv2d",
     "Convolution",
+    # Only in training.
+    "Dropout",
     "Flatten",
     "Identity",
     "InstanceNorm2d",
@@ -159,6 +161,8 @@ def _flexresnet(module: Any) -> Dict[str, Any]:
     odd = {type(part).__name__ for part in module.features.modules()} - _USUAL
     if odd:
         raise TypeError(f"it has {', '.join(sorted(odd))}")
+    if any(getattr(part, "eps", 1e-5) != 1e-5 for part in module.features.modules()):
+        raise TypeError("its norms have an eps of their own")
     units, last = layers[:-1], type(layers[-1]).__name__
 
     def channels(unit: Any) -> Tuple[int, int]:
