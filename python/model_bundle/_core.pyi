@@ -1,10 +1,22 @@
 """The extension module: see ``python/src``. What people call is in ``model_bundle``."""
 
 from os import PathLike
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypedDict, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypedDict, Union, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+__all__ = [
+    "Bundle",
+    "Model",
+    "build",
+    "check",
+    "diff",
+    "is_lent",
+    "lock",
+    "run_command",
+    "verify",
+]
 
 _Path = Union[str, PathLike[str]]
 _Reported = Tuple[str, List[Tuple[str, str]]]
@@ -35,6 +47,7 @@ def check(
 def diff(old: _Path, new: _Path) -> _Told: ...
 def is_lent(array: NDArray[Any]) -> bool: ...
 
+@final
 class Bundle:
     def __new__(cls, path: _Path, sha256: Optional[str]) -> Bundle: ...
     def keys(self) -> List[str]: ...
@@ -42,6 +55,7 @@ class Bundle:
     def config(self) -> Dict[str, Any]: ...
     def tracker(self) -> Optional[Dict[str, Any]]: ...
 
+@final
 class Model:
     @staticmethod
     def given(

@@ -14,8 +14,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _core {
-    use super::{PyAny, PyResult, pyfunction};
-    use pyo3::Bound;
+    use pyo3::prelude::*;
 
     #[pymodule_export]
     use super::model::{Bundle, Model};

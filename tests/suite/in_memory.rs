@@ -22,7 +22,7 @@ fn rods(name: &str) -> std::path::PathBuf {
 fn setup(rescale: bool) -> Setup {
     Setup {
         device: DeviceChoice::Cpu,
-        precision: Precision::Single,
+        precision: Some(Precision::Single),
         threads: None,
         rescale,
     }

@@ -6,7 +6,6 @@ import pathlib
 import tempfile
 import zipfile
 
-import numpy
 import yaml
 
 from HiTMicTools.pipelines import base_pipeline
@@ -26,5 +25,5 @@ def build_and_run_pipeline(config_file, worklist=None):
         pipeline.load(folder, yaml.safe_load((folder / "config.yml").read_text()), read)
     print(type(pipeline.bf_focus).__module__)
     with concurrent.futures.ProcessPoolExecutor(max_workers=1) as executor:
-        analysis = executor.submit(pipeline.analyse, pathlib.Path(config["folder"]), numpy)
+        analysis = executor.submit(pipeline.analyse, pathlib.Path(config["folder"]))
         assert analysis.result() > 0

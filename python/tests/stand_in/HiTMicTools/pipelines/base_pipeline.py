@@ -1,5 +1,7 @@
 """The names with which pipelines make models; each fails unless it was replaced."""
 
+import numpy
+
 
 class _Own:
     def __init__(self, *args, **kwargs):
@@ -46,7 +48,7 @@ class Pipeline:
         self.classifier = CellClassifier(path, model_graph=graph, compile_mode=False, **args)
         self.pi = PIClassifier(str(folder / config["pi_classification"]["model_path"]))
 
-    def analyse(self, folder, numpy):
+    def analyse(self, folder):
         image = numpy.load(folder / "bf.npy")
         restored = self.bf_focus.predict(
             image, batch_size=1, buffer_steps=4, buffer_dim=-1, sw_batch_size=1
