@@ -1,5 +1,6 @@
 """Models give what HiTMicTools gives, whatever array they are given."""
 
+import concurrent.futures
 import csv
 import multiprocessing
 import os
@@ -234,6 +235,15 @@ def test_other_threads_run_meanwhile(bundle, frames):
         ended.set()
         thread.join()
     assert during > 0
+
+
+def test_threads_take_turns_with_one_model(bundle, frames):
+    model, images = bundle["bf_focus"], [frames.bf[0, :70, :70], frames.bf[1, :90, :80]]
+    expected = [model.predict(image, device="cpu") for image in images]
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        found = list(executor.map(lambda i: model.predict(images[i % 2], device="cpu"), range(12)))
+    for number, result in enumerate(found):
+        np.testing.assert_array_equal(result, expected[number % 2])
 
 
 def in_process(model, image):
