@@ -39,7 +39,7 @@ impl Bundle {
         let sha256 = sha256
             .map(|text| operations::sha256(py, text))
             .transpose()?;
-        let opened = work::run(py, None, |progress| match sha256 {
+        let opened = work::run(py, |progress| match sha256 {
             Some(sha256) => Subject::open_anchored(&path, sha256, progress),
             None => Subject::open(&path),
         })?;
@@ -153,6 +153,36 @@ impl Model {
         }
     }
 
+    /// Opens the model, if it is not open in this process and as it is wanted.
+    fn open(
+        &self,
+        place: &mut Option<Opened>,
+        how: How,
+        progress: &Reporter,
+    ) -> Result<(), Trouble> {
+        let process = std::process::id();
+        match place.take() {
+            Some(opened) if opened.process != process => {
+                // What it would wait for is in the parent.
+                std::mem::forget(opened);
+            }
+            Some(opened) if opened.how == how => {
+                *place = Some(opened);
+                return Ok(());
+            }
+            _ => {}
+        }
+        // Only the steps of the work itself are told.
+        let quiet = Stoppable(progress);
+        let runner = Runner::load(&self.subject, &self.key, how.setup(), &quiet);
+        *place = Some(Opened {
+            process,
+            how,
+            runner: runner.map_err(|error| Trouble::Runner(Box::new(error)))?,
+        });
+        Ok(())
+    }
+
     /// Does something with the model on its device, which is opened first if it is not.
     fn with<R: Send>(
         &self,
@@ -161,31 +191,17 @@ impl Model {
         callback: Option<&Py<PyAny>>,
         act: impl FnOnce(&mut Made, &Reporter) -> Result<R, Trouble> + Send,
     ) -> PyResult<R> {
-        let done = work::run(py, callback, |progress| {
-            let mut place = self.turn(progress)?;
-            let process = std::process::id();
-            if let Some(opened) = place.take() {
-                match opened.process == process {
-                    true if opened.how == how => *place = Some(opened),
-                    true => drop(opened),
-                    // What it would wait for is in the parent.
-                    false => std::mem::forget(opened),
+        let done = work::run_apart(py, callback, |progress| {
+            // The turn is waited for here: work on the shared threads must not wait for it.
+            let mut turn = self.turn(progress)?;
+            let place = &mut *turn;
+            progress.install(move || {
+                self.open(place, how, progress)?;
+                match place {
+                    Some(opened) => act(&mut opened.runner.kind, progress),
+                    None => Err(Trouble::Kind),
                 }
-            }
-            if place.is_none() {
-                // Only the steps of the work itself are told.
-                let runner =
-                    Runner::load(&self.subject, &self.key, how.setup(), &Stoppable(progress));
-                *place = Some(Opened {
-                    process,
-                    how,
-                    runner: runner.map_err(|error| Trouble::Runner(Box::new(error)))?,
-                });
-            }
-            match &mut *place {
-                Some(opened) => act(&mut opened.runner.kind, progress),
-                None => Err(Trouble::Kind),
-            }
+            })
         })?;
         done.map_err(|trouble| trouble.raised(py, &self.key))
     }
@@ -254,7 +270,7 @@ impl Model {
             key,
             opened: Mutex::new(None),
         };
-        let checked = work::run(py, None, |progress| {
+        let checked = work::run(py, |progress| {
             Runner::check(&model.subject, &model.key, progress).map(drop)
         })?;
         checked.map_err(|error| error.raised(py))?;
@@ -296,7 +312,7 @@ impl Model {
 
     /// Reads and checks the weights, as running the model does first.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
-        let checked = work::run(py, None, |progress| {
+        let checked = work::run(py, |progress| {
             Runner::check(&self.subject, &self.key, progress).map(drop)
         })?;
         checked.map_err(|error| error.raised(py))

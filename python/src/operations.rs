@@ -51,7 +51,7 @@ pub fn lock(
         check,
         check_architecture,
     };
-    let made = work::run(py, None, |progress| {
+    let made = work::run(py, |progress| {
         ops::lock::lock(&options, Cache::open(), progress)
     })?;
     let report = made.map_err(|error| error.raised(py))?;
@@ -85,7 +85,7 @@ pub fn build(py: Python<'_>, options: BuildOptions) -> PyResult<Reported> {
         check_architecture: options.check_architecture,
         lenient: options.lenient,
     };
-    let made = work::run(py, None, |progress| {
+    let made = work::run(py, |progress| {
         ops::build::build(&options, Cache::open(), progress)
     })?;
     let report = made.map_err(|error| error.raised(py))?;
@@ -114,7 +114,7 @@ pub fn verify(
         lock,
         sha256: sha256.map(|text| self::sha256(py, text)).transpose()?,
     };
-    let made = work::run(py, None, |progress| ops::verify::verify(&options, progress))?;
+    let made = work::run(py, |progress| ops::verify::verify(&options, progress))?;
     let report = made.map_err(|error| error.raised(py))?;
     let differences = report.differences.iter().map(ToString::to_string);
     Ok((json(py, &report)?, differences.collect()))
@@ -135,7 +135,7 @@ pub fn check(
         analysis,
         allowed,
     };
-    let made = work::run(py, None, |progress| ops::check::check(&options, progress))?;
+    let made = work::run(py, |progress| ops::check::check(&options, progress))?;
     let report = made.map_err(|error| error.raised(py))?;
     reported(py, &report, &report.problems)
 }
@@ -143,7 +143,7 @@ pub fn check(
 /// Compares two bundles or locks; the texts of the changes beside the report.
 #[pyfunction]
 pub fn diff(py: Python<'_>, old: PathBuf, new: PathBuf) -> PyResult<Told> {
-    let made = work::run(py, None, |progress| ops::diff::diff(&old, &new, progress))?;
+    let made = work::run(py, |progress| ops::diff::diff(&old, &new, progress))?;
     let report = made.map_err(|error| error.raised(py))?;
     let changes = report.changes.iter().map(ToString::to_string);
     Ok((json(py, &report)?, changes.collect()))

@@ -16,15 +16,21 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 /// How often Python is asked whether it wants to stop, and told how far the work is.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How far work is, and whether it should go on.
-#[derive(Default)]
+/// How far work is, whether it should go on, and the threads that it may use.
 pub struct Reporter {
+    pool: Arc<ThreadPool>,
     done: AtomicU64,
     total: AtomicU64,
     stopped: AtomicBool,
 }
 
 impl Reporter {
+    /// Does `work` on the threads of this process. It must wait for nothing that other such work holds: a thread that
+    /// waits for others takes on their work.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
+    }
+
     /// Says how many steps there will be.
     pub fn expect(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
@@ -56,26 +62,38 @@ impl Progress for Reporter {
     }
 }
 
-/// Does `work` while other Python threads run. `callback` is called with the steps that are done and all of them, from
+/// Does `work` on the threads of this process, while other Python threads run.
+///
+/// # Errors
+/// As [`run_apart`].
+pub fn run<R: Send>(py: Python<'_>, work: impl FnOnce(&Reporter) -> R + Send) -> PyResult<R> {
+    run_apart(py, None, |reporter| reporter.install(|| work(reporter)))
+}
+
+/// Does `work` on a thread of its own, while other Python threads run. `callback` is called with the steps that are done and all of them, from
 /// the calling thread.
 ///
 /// # Errors
 /// What a signal handler raises (`KeyboardInterrupt`), or the callback: the work is stopped then.
-pub fn run<R: Send>(
+pub fn run_apart<R: Send>(
     py: Python<'_>,
     callback: Option<&Py<PyAny>>,
     work: impl FnOnce(&Reporter) -> R + Send,
 ) -> PyResult<R> {
-    let reporter = Reporter::default();
-    let pool = pool()?;
+    let reporter = Reporter {
+        pool: pool()?,
+        done: AtomicU64::new(0),
+        total: AtomicU64::new(0),
+        stopped: AtomicBool::new(false),
+    };
     let mut told = 0;
     let mut raised = None;
     let ended = py.detach(|| {
         thread::scope(|scope| {
             let (end, has_ended) = mpsc::channel::<()>();
-            let (reporter, pool) = (&reporter, &pool);
+            let reporter = &reporter;
             let worker = scope.spawn(move || {
-                let result = pool.install(|| work(reporter));
+                let result = work(reporter);
                 drop(end);
                 result
             });

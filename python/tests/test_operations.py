@@ -78,6 +78,7 @@ def test_what_is_wrong_is_said_as_the_command_says_it(project, tmp_path):
         model_bundle.build(project)
     ran = subprocess.run(
         [sys.executable, "-m", "model_bundle", "build", "-c", str(project)],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -128,9 +129,9 @@ def test_an_error_keeps_its_words_in_a_pickle():
         assert (type(error), error.message, str(error)) == (kind, "what", "what\n  help: next")
 
 
-def test_the_command_is_installed(zip_path):
+def test_the_command_is_installed(zip_path, tmp_path):
     def run(*command):
-        return subprocess.run(command, capture_output=True, text=True)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
     here = os.path.dirname(sys.executable)
     for name in ("bundle", "model-bundle"):
