@@ -1,7 +1,15 @@
-//! How fast the CPU runs single ops: `cargo bench --bench kernels [threads]`.
+//! How fast single ops, blocks and whole networks run: `cargo bench --bench kernels [threads] [--json]` on the CPU, and
+//! `cargo bench --bench kernels gpu [part of a name] [images]` on the adapter that is preferred (a program on the CPU if
+//! there is no other), or on the first whose name has that part. `gpu as discrete`, `as integrated` and `as software`
+//! take the kernels that are cut for another kind of adapter.
 //!
-//! Each line is the best of several runs of eight ops in a row, in GFLOP/s (a multiply-add is two), and its share of what
-//! the same threads reach with multiply-adds on registers alone, measured just before.
+//! Each line is the best of several runs, in GFLOP/s (a multiply-add is two). Ops and blocks are eight in a row. On the
+//! CPU a line also has its share of what the same threads reach with multiply-adds on registers alone, measured just
+//! before; with `--json` it is an object, with the operations and the bytes that it takes. On a GPU so many images are run
+//! together.
+
+#[path = "shared/measure.rs"]
+mod measure;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -9,52 +17,18 @@ use std::time::{Duration, Instant};
 
 use model_bundle::exec::Executor;
 use model_bundle::exec::cpu::Cpu;
-use model_bundle::nn::{Binary, Conv, Function, Graph, GraphBuilder, Op, Shape, fuse};
-use pulp::{Arch, Simd, WithSimd};
+use model_bundle::exec::gpu::{Adapter, AdapterKind, Gpu, Precision, adapters};
+use model_bundle::nn::{
+    Binary, Conv, Expected, Function, Graph, GraphBuilder, Kind, Network, Op, Shape, StateDict,
+    fuse,
+};
+use model_bundle::weights::tensor::{DType, Tensor, contiguous_strides};
+use serde_json::{Value, json};
 
 /// How many ops follow each other, so that bringing images in and out counts little.
 const OPS: usize = 8;
 
 const RUNS: usize = 7;
-
-/// Multiply-adds of sixteen vectors, over and over.
-struct Peak(usize);
-
-impl WithSimd for Peak {
-    /// How many floating-point operations that were, and a number that depends on all of them.
-    type Output = (f64, f32);
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> (f64, f32) {
-        let mut sums = [simd.splat_f32s(black_box(0.5)); 12];
-        let (factor, more) = (
-            simd.splat_f32s(black_box(0.999)),
-            simd.splat_f32s(black_box(0.001)),
-        );
-        for _ in 0..self.0 {
-            for sum in &mut sums {
-                *sum = simd.mul_add_f32s(*sum, factor, more);
-            }
-        }
-        let all = sums.into_iter().reduce(|a, b| simd.add_f32s(a, b));
-        let all = all.map_or(0.0, |all| simd.reduce_sum_f32s(all));
-        ((self.0 * 12 * S::F32_LANES * 2) as f64, all)
-    }
-}
-
-/// The most GFLOP/s that so many threads reach.
-fn peak(threads: usize) -> f64 {
-    let start = Instant::now();
-    let flop: f64 = std::thread::scope(|scope| {
-        let threads = (0..threads).map(|_| scope.spawn(|| Arch::new().dispatch(Peak(2_000_000))));
-        let threads: Vec<_> = threads.collect();
-        let done = threads
-            .into_iter()
-            .map(|thread| thread.join().map_or(0.0, |done| done.0));
-        done.sum()
-    });
-    flop / start.elapsed().as_secs_f64() / 1e9
-}
 
 fn numbers(count: usize) -> Vec<f32> {
     (0..count)
@@ -127,84 +101,159 @@ fn nafnet_blocks(shape: Shape) -> Graph {
     builder.finish(value)
 }
 
-/// The floating-point operations of a graph's convolutions.
-fn flop(graph: &Graph) -> f64 {
-    let each = graph.values().map(|(_, node)| match &node.op {
-        Op::Conv(conv) => 2 * conv.weight.len() * node.shape.pixels(),
-        Op::Apply(_) => node.shape.elements(),
-        _ => 0,
-    });
-    each.sum::<usize>() as f64
+/// A network whose weights are made up, for windows of 256 x 256.
+fn whole(kind: Kind, args: &Value) -> Graph {
+    let args = args.as_object().expect("arguments");
+    let network = Network::from_model_args(kind, args).expect("a network");
+    let tensor = |expected: Expected| {
+        let count = expected.elements() as usize;
+        let scale = 4.0 / (count as f32).sqrt();
+        let numbers = numbers(count).into_iter().map(|number| scale * number);
+        Tensor {
+            storage: numbers
+                .flat_map(f32::to_le_bytes)
+                .collect::<Vec<u8>>()
+                .into(),
+            strides: contiguous_strides(&expected.shape),
+            name: expected.name,
+            dtype: DType::F32,
+            shape: expected.shape,
+            offset: 0,
+            big_endian: false,
+        }
+    };
+    let tensors: Vec<Tensor> = network.tensors().into_iter().map(tensor).collect();
+    let dict = StateDict::new(&tensors);
+    network.graph(&dict, [256, 256]).expect("a graph")
 }
 
-fn measure(threads: usize, name: &str, graph: Graph) {
-    let cpu = Cpu::new(threads).expect("threads");
-    let (flop, input) = (flop(&graph), graph.input());
-    let mut session = cpu
-        .load(Arc::new(fuse(graph)))
-        .expect("a network that fits");
-    let image = numbers(input.elements());
-    let mut best = Duration::MAX;
-    let mut most = 0.0f64;
-    for _ in 0..RUNS {
-        most = most.max(peak(threads));
-        let start = Instant::now();
-        black_box(session.run(&image, 1).expect("a run"));
-        best = best.min(start.elapsed());
-    }
-    let speed = flop / best.as_secs_f64() / 1e9;
-    println!(
-        "{name:<28} {:>8.2} ms {speed:>7.1} GFLOP/s {:>4.0} % of {most:.0}",
-        best.as_secs_f64() * 1e3,
-        100.0 * speed / most,
-    );
-}
-
-fn main() {
-    let threads = std::env::args().find_map(|arg| arg.parse().ok());
-    let threads = threads.unwrap_or_else(Cpu::available);
-    println!("{}", Cpu::new(threads).expect("threads").name());
-    let all = [
-        (
-            "3x3, 32 channels, 256x256",
-            Shape::new(32, 256, 256),
-            conv(32, 3, 1),
-        ),
-        (
-            "3x3, 128 channels, 32x32",
-            Shape::new(128, 32, 32),
-            conv(128, 3, 1),
-        ),
-        (
-            "1x1, 64 channels, 256x256",
-            Shape::new(64, 256, 256),
-            conv(64, 1, 1),
-        ),
-        (
-            "1x1, 512 channels, 32x32",
-            Shape::new(512, 32, 32),
-            conv(512, 1, 1),
-        ),
-        (
-            "depthwise 3x3, 64 channels",
-            Shape::new(64, 256, 256),
-            conv(64, 3, 64),
-        ),
-        (
+/// The name and the graph of everything that is measured.
+fn cases() -> Vec<(String, Graph)> {
+    let op = |name: &str, channels, side, op: Op| {
+        let graph = repeated(Shape::new(channels, side, side), &op);
+        (name.to_owned(), graph)
+    };
+    let mut cases = vec![
+        op("3x3, 32 channels, 256x256", 32, 256, conv(32, 3, 1)),
+        op("3x3, 128 channels, 32x32", 128, 32, conv(128, 3, 1)),
+        op("1x1, 64 channels, 256x256", 64, 256, conv(64, 1, 1)),
+        op("1x1, 512 channels, 16x16", 512, 16, conv(512, 1, 1)),
+        op("1x1, 512 channels, 32x32", 512, 32, conv(512, 1, 1)),
+        op("matrix product of 1024", 1024, 32, conv(1024, 1, 1)),
+        op("depthwise 3x3, 64 channels", 64, 256, conv(64, 3, 64)),
+        op(
             "GELU, 32 channels, 256x256",
-            Shape::new(32, 256, 256),
+            32,
+            256,
             Op::Apply(Function::Gelu),
         ),
     ];
-    for (name, shape, op) in all {
-        measure(threads, name, repeated(shape, &op));
-    }
-    for (channels, side) in [(32, 256), (64, 128), (128, 64)] {
+    for (channels, side) in [(32, 256), (64, 128), (128, 64), (256, 32)] {
         let shape = Shape::new(channels, side, side);
-        measure(
-            threads,
-            &format!("NAFNet block, {shape}"),
-            nafnet_blocks(shape),
+        cases.push((format!("NAFNet block, {shape}"), nafnet_blocks(shape)));
+    }
+    let nafnet = json!({"img_channel": 1, "width": 32, "middle_blk_num": 1,
+        "enc_blk_nums": [1, 1, 1], "dec_blk_nums": [1, 1, 1]});
+    cases.push((
+        "NAFNet of width 32".to_owned(),
+        whole(Kind::NafNet, &nafnet),
+    ));
+    let unet = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1,
+        "channels": [16, 32, 64, 128, 256], "strides": [2, 2, 2, 2], "num_res_units": 2});
+    cases.push((
+        "UNet from 16 to 256".to_owned(),
+        whole(Kind::MonaiUnet, &unet),
+    ));
+    cases
+}
+
+/// The best time of several runs; `before` is called before each.
+fn best(
+    executor: &dyn Executor,
+    graph: Graph,
+    images: usize,
+    mut before: impl FnMut(),
+) -> Duration {
+    let input = numbers(graph.input().elements() * images);
+    let mut session = executor
+        .load(Arc::new(fuse(graph)))
+        .expect("a network that fits");
+    let mut best = Duration::MAX;
+    for _ in 0..RUNS {
+        before();
+        let start = Instant::now();
+        black_box(session.run(&input, images).expect("a run"));
+        best = best.min(start.elapsed());
+    }
+    best
+}
+
+fn on_cpu(threads: usize, as_json: bool) {
+    let cpu = Cpu::new(threads).expect("threads");
+    if !as_json {
+        println!("{}", cpu.name());
+    }
+    for (name, graph) in cases() {
+        let (flop, bytes) = (
+            measure::flop(&graph),
+            measure::traffic(&fuse(graph.clone())),
         );
+        let mut most = 0.0f64;
+        let time = best(&cpu, graph, 1, || most = most.max(measure::peak(threads))).as_secs_f64();
+        if as_json {
+            let line =
+                json!({"name": name, "seconds": time, "flop": flop, "bytes": bytes, "peak": most});
+            println!("{line}");
+            continue;
+        }
+        let speed = flop / time / 1e9;
+        println!(
+            "{name:<28} {:>8.2} ms {speed:>7.1} GFLOP/s {:>4.0} % of {most:.0}",
+            time * 1e3,
+            100.0 * speed / most,
+        );
+    }
+}
+
+fn on_gpu(words: &[&str]) {
+    let images = words.iter().find_map(|word| word.parse().ok()).unwrap_or(1);
+    let (kind, part) = match words {
+        ["as", kind, ..] => (Some(*kind), ""),
+        [part, ..] if part.parse::<usize>().is_err() => (None, *part),
+        _ => (None, ""),
+    };
+    let fits = |adapter: &Adapter| adapter.facts.name.contains(part);
+    let adapter = adapters().into_iter().find(fits).expect("an adapter");
+    let kind = match kind {
+        Some("discrete") => AdapterKind::Discrete,
+        Some("integrated") => AdapterKind::Integrated,
+        Some("software") => AdapterKind::Software,
+        _ => adapter.facts.kind,
+    };
+    let gpu = Gpu::tuned_for(&adapter, Precision::Single, kind).expect("a device");
+    println!("{}, as {kind:?}, {images} images", gpu.name());
+    for (name, graph) in cases() {
+        let flop = measure::flop(&graph) * images as f64;
+        let time = best(&gpu, graph, images, || {}).as_secs_f64();
+        let speed = flop / time / 1e9;
+        println!("{name:<28} {:>8.2} ms {speed:>7.1} GFLOP/s", time * 1e3);
+    }
+}
+
+fn main() {
+    // `cargo bench` adds flags of its own.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    match words.as_slice() {
+        ["gpu", rest @ ..] => on_gpu(rest),
+        rest => {
+            let threads = rest.iter().find_map(|word| word.parse().ok());
+            let as_json = std::env::args().any(|word| word == "--json");
+            on_cpu(threads.unwrap_or_else(Cpu::available), as_json);
+        }
     }
 }

@@ -12,13 +12,14 @@ import argparse
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 import zipfile
 from pathlib import Path
 
 import numpy
+
+from rounds import interleave, peak_anonymous, seconds, silent, table, warm
 
 MIB = 1 << 20
 SETTLE = 2.5
@@ -66,9 +67,10 @@ class Project:
 
     def warm(self):
         for name in self.files:
-            with open(name, "rb") as file:
-                while file.read(16 * MIB):
-                    pass
+            warm(Path(name))
+
+    def peak(self, command: list[str]) -> float:
+        return peak_anonymous(command, self.folder, BUNDLE_CACHE_DIR=str(self.cache))
 
 
 class Bench:
@@ -77,10 +79,7 @@ class Bench:
 
     def run(self, project: Project, command: list[str]) -> float:
         """Seconds that a command takes."""
-        environment = dict(os.environ, BUNDLE_CACHE_DIR=str(project.cache))
-        start = time.perf_counter()
-        subprocess.run(command, cwd=project.folder, env=environment, check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - start
+        return seconds(command, project.folder, BUNDLE_CACHE_DIR=str(project.cache))
 
     def build(self, project: Project) -> float:
         return self.run(project, [self.binary, "build", "-q"])
@@ -120,43 +119,6 @@ class Bench:
         time.sleep(2.5)
         self.build(project)
         self.ninja(project)
-
-
-def interleave(rounds: int, contenders: dict, note=print) -> dict[str, list[float]]:
-    times = {name: [] for name in contenders}
-    for number in range(rounds):
-        for name, contender in contenders.items():
-            times[name].append(contender())
-        latest = ", ".join(f"{name} {values[-1]:.3f}" for name, values in times.items())
-        note(f"  round {number + 1}/{rounds}: {latest}", file=sys.stderr)
-    return times
-
-
-def table(title: str, times: dict[str, list[float]], unit: float = 1.0, suffix: str = "s", digits: int = 2):
-    """Prints medians with their spread, and each contender's ratio to the first, round by round."""
-    first = next(iter(times))
-    print(f"\n### {title}\n\n| | median | min to max | its time / `{first}`'s |\n|---|---|---|---|")
-    for name, values in times.items():
-        ratio = statistics.median(a / b for a, b in zip(values, times[first]))
-        median, low, high = (f"{x / unit:.{digits}f}" for x in (statistics.median(values), min(values), max(values)))
-        print(f"| {name} | {median} {suffix} | {low} to {high} | {ratio:.2f} |")
-
-
-def peak_anonymous(command: list[str], project: Project) -> float:
-    """The most anonymous memory that a command holds, in MiB, looked at every millisecond."""
-    environment = dict(os.environ, BUNDLE_CACHE_DIR=str(project.cache))
-    process = subprocess.Popen(command, cwd=project.folder, env=environment, stdout=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        try:
-            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-                if line.startswith("RssAnon:"):
-                    peak = max(peak, int(line.split()[1]))
-        except (FileNotFoundError, ProcessLookupError):
-            break
-        time.sleep(0.001)
-    assert process.wait() == 0
-    return peak / 1024
 
 
 PYTHON_ZIP = """
@@ -202,7 +164,7 @@ def main():
     times = interleave(arguments.rounds * 5, {
         "bundle build, up to date": lambda: bench.build(project),
         "ninja, up to date": lambda: bench.ninja(project),
-    }, note=lambda *_, **__: None)
+    }, note=silent)
     table("Nothing to do", times, 1e-3, "ms")
 
     def one_changed() -> float:
@@ -241,14 +203,14 @@ def copy_beside(bench: Bench, project: Project) -> float:
 def memory(bench: Bench, project: Project):
     rows = {}
     project.clean()
-    rows["bundle build, cold"] = peak_anonymous([bench.binary, "build", "-q"], project)
+    rows["bundle build, cold"] = project.peak([bench.binary, "build", "-q"])
     time.sleep(2.5)
     bench.build(project)
-    rows["bundle build, up to date"] = peak_anonymous([bench.binary, "build", "-q"], project)
-    rows["bundle verify"] = peak_anonymous([bench.binary, "verify", "-q", str(project.zip), "--lock", "bundle.lock"], project)
-    rows["b3sum"] = peak_anonymous(["b3sum", str(project.zip)], project)
+    rows["bundle build, up to date"] = project.peak([bench.binary, "build", "-q"])
+    rows["bundle verify"] = project.peak([bench.binary, "verify", "-q", str(project.zip), "--lock", "bundle.lock"])
+    rows["b3sum"] = project.peak(["b3sum", str(project.zip)])
     out = str(project.folder / "python.zip")
-    rows["Python zipfile"] = peak_anonymous([sys.executable, "-c", PYTHON_ZIP, out, *project.files[:1]], project)
+    rows["Python zipfile"] = project.peak([sys.executable, "-c", PYTHON_ZIP, out, *project.files[:1]])
     os.remove(out)
     print("\n### Peak anonymous memory\n\n| | MiB |\n|---|---|")
     for name, mib in rows.items():
@@ -271,7 +233,7 @@ def growth(bench: Bench, folder: Path):
         bench.build(project)
         fresh = statistics.median(bench.build(project) for _ in range(15))
         project.clean()
-        peak = peak_anonymous([bench.binary, "build", "-q"], project)
+        peak = project.peak([bench.binary, "build", "-q"])
         row = {name: statistics.median(values) for name, values in times.items()}
         print(f"| {count} | {total} | {row['build']:.2f} s | {row['cp']:.2f} s | {fresh * 1e3:.1f} ms | {row['verify']:.3f} s | {row['b3sum']:.3f} s | {peak:.1f} |", flush=True)
         shutil.rmtree(project.folder)

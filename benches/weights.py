@@ -5,13 +5,12 @@ Called by weights.sh. Every round runs each contender once, in turn, on the same
 
 import argparse
 import os
-import statistics
 import struct
-import subprocess
-import sys
-import time
 import zipfile
+from functools import partial
 from pathlib import Path
+
+from rounds import interleave, peak_anonymous, seconds, table, warm
 
 MIB = 1 << 20
 
@@ -58,49 +57,6 @@ def checkpoint(path: Path, shapes, transposed: bool = False):
         out.writestr(f"{path.stem}/version", "3\n")
 
 
-def run(command: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
-
-
-def peak_anonymous(command: list[str]) -> float:
-    """The most anonymous memory that a command holds, in MiB, looked at every millisecond."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        try:
-            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-                if line.startswith("RssAnon:"):
-                    peak = max(peak, int(line.split()[1]))
-        except (FileNotFoundError, ProcessLookupError):
-            break
-        time.sleep(0.001)
-    assert process.wait() == 0
-    return peak / 1024
-
-
-def table(title: str, commands: dict[str, list[str]], rounds: int):
-    times = {name: [] for name in commands}
-    for number in range(rounds):
-        for name, command in commands.items():
-            times[name].append(run(command))
-        latest = ", ".join(f"{name} {values[-1]:.3f}" for name, values in times.items())
-        print(f"  round {number + 1}/{rounds}: {latest}", file=sys.stderr)
-    first = next(iter(times))
-    print(f"\n### {title} ({rounds} rounds)\n\n| | median | min to max | its time / `{first}`'s | peak anonymous memory |\n|---|---|---|---|---|")
-    for name, values in times.items():
-        ratio = statistics.median(a / b for a, b in zip(values, times[first]))
-        peak = peak_anonymous(commands[name])
-        print(f"| {name} | {statistics.median(values):.3f} s | {min(values):.3f} to {max(values):.3f} | {ratio:.2f} | {peak:.0f} MiB |", flush=True)
-
-
-def warm(path: Path):
-    with open(path, "rb") as file:
-        while file.read(16 * MIB):
-            pass
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("bundle", help="the program")
@@ -126,7 +82,9 @@ def main():
         commands = {"bundle check": check, "b3sum": ["b3sum", str(path)]}
         if arguments.picklescan:
             commands["picklescan"] = [arguments.picklescan, "-p", str(path)]
-        table(title, commands, arguments.rounds)
+        times = interleave(arguments.rounds, {name: partial(seconds, command) for name, command in commands.items()})
+        peaks = {name: f"{peak_anonymous(command):.0f} MiB" for name, command in commands.items()}
+        table(f"{title} ({arguments.rounds} rounds)", times, digits=3, more={"peak anonymous memory": peaks})
         path.unlink()
 
 

@@ -21,30 +21,11 @@ struct Kernel {
     result: u32,
 }
 
-fn input(base: u32, pixel: u32, vector: u32) -> vec4f {
-    return prologue(source(base, pixel, vector), At(base, pixel, vector));
-}
-
-fn mean_of(base: u32, pixel: u32, vectors: u32) -> f32 {
-    var sum = vec4f(0.0);
-    for (var c = 0u; c < vectors; c++) {
-        sum += masked(input(base, pixel, c), c, args.kernel.channels);
-    }
-    return dot(sum, vec4f(1.0)) / f32(args.kernel.channels);
-}
-
 fn layer_norm(base: u32, pixel: u32, vectors: u32) {
     let k = args.kernel;
-    let mean = mean_of(base, pixel, vectors);
-    var squares = vec4f(0.0);
+    let moments = pixel_moments(base, pixel);
     for (var c = 0u; c < vectors; c++) {
-        let apart = input(base, pixel, c) - mean;
-        squares += masked(apart * apart, c, k.channels);
-    }
-    let variance = dot(squares, vec4f(1.0)) / f32(k.channels);
-    let inverse = inverseSqrt(variance + bitcast<f32>(k.eps));
-    for (var c = 0u; c < vectors; c++) {
-        let scaled = (input(base, pixel, c) - mean) * inverse;
+        let scaled = (input(base, pixel, c) - moments.x) * moments.y;
         let v = fma(scaled, constants[k.weight + c], constants[k.bias + c]);
         store(base + k.result + pixel * vectors + c, masked(v, c, k.channels));
     }
@@ -86,6 +67,6 @@ fn main(
     } else if MODE == 1u {
         softmax(base, pixel, vectors);
     } else {
-        store(base + k.result + pixel, vec4f(mean_of(base, pixel, vectors), 0.0, 0.0, 0.0));
+        store(base + k.result + pixel, vec4f(pixel_mean(base, pixel), 0.0, 0.0, 0.0));
     }
 }

@@ -2,10 +2,14 @@
 //
 // out[y][x][c] = epilogue(bias[c] + sum over taps i, j of w[i][j][c] * prologue(in)[y * step_y + first_y + i][x * step_x
 // + first_x + j][c]), zero outside of the input. GATED: the product of two such sums, for the vectors c and c + outputs.
+// REDUCED: partial moments of the results go to the scratch.
 //
 // Layout: weights are [tap][vector].
-// Threads: 64; each four neighbouring pixels of a row and one vector, vectors first. z: the image.
-// Bindings: 0 arena, 1 constants, 3 args.
+// Threads: SLOTS x ROWS, rows first, so that neighbouring threads read neighbouring vectors; a slot has PIXELS
+// neighbouring pixels of a row, a row a vector of the result. z: the image.
+// SLIDES: a tap reads what the tap before it read for the next pixel.
+// A line with {p} stands for one line for each pixel of a thread, {q} being the pixel after {p}.
+// Bindings: 0 arena, 1 constants, 2 scratch, 3 args.
 
 struct Kernel {
     pitch: u32,
@@ -28,85 +32,98 @@ struct Kernel {
     outputs: u32,
     result: u32,
     result_channels: u32,
+    tiles: u32,
+    groups: u32,
+    scratch_pitch: u32,
 }
 
-fn fetched(inside: bool, base: u32, pixel: u32, vector: u32) -> vec4f {
-    if !inside {
+// What a tap of an output column reads.
+fn fetched_at(base: u32, line: u32, column: u32, tap: u32, vector: u32) -> vec4f {
+    // Columns before the first wrap around to large numbers.
+    let x = u32(i32(column * args.kernel.step_x + tap) + args.kernel.first_x);
+    if x >= args.kernel.width {
         return vec4f(0.0);
     }
-    return prologue(source(base, pixel, vector), At(base, pixel, vector));
+    return input(base, line + x, vector);
 }
 
-struct Four {
-    v0: vec4f,
-    v1: vec4f,
-    v2: vec4f,
-    v3: vec4f,
+struct Sums {
+    s{p}: vec4f,
 }
 
-// Four pixels of a vector of the input's channels.
-fn convolved(base: u32, row: u32, column: u32, vector: u32) -> Four {
+// A thread's pixels of a vector of the input's channels.
+fn convolved(base: u32, row: u32, column: u32, vector: u32) -> Sums {
     let k = args.kernel;
     let vectors = k.width0 + k.width1;
-    let bias = constants[k.bias + vector];
-    var sums = Four(bias, bias, bias, bias);
+    var r: Sums;
+    r.s{p} = constants[k.bias + vector];
     for (var i = 0u; i < k.taps_y; i++) {
         let y = u32(i32(row * k.step_y + i) + k.first_y);
         if y >= k.height {
             continue;
         }
+        let line = y * k.width;
+        var v{p} = fetched_at(base, line, column + {p}u, 0u, vector);
         for (var j = 0u; j < k.taps_x; j++) {
+            if j > 0u && SLIDES {
+                v{p} = v{q};
+                v{last} = fetched_at(base, line, column + {last}u, j, vector);
+            } else if j > 0u {
+                v{p} = fetched_at(base, line, column + {p}u, j, vector);
+            }
             let w = constants[k.weights + (i * k.taps_x + j) * vectors + vector];
-            let line = y * k.width;
-            let x0 = u32(i32(column * k.step_x + j) + k.first_x);
-            let x1 = x0 + k.step_x;
-            let x2 = x1 + k.step_x;
-            let x3 = x2 + k.step_x;
-            sums.v0 = fma(fetched(x0 < k.width, base, line + x0, vector), w, sums.v0);
-            sums.v1 = fma(fetched(x1 < k.width, base, line + x1, vector), w, sums.v1);
-            sums.v2 = fma(fetched(x2 < k.width, base, line + x2, vector), w, sums.v2);
-            sums.v3 = fma(fetched(x3 < k.width, base, line + x3, vector), w, sums.v3);
+            r.s{p} = fma(v{p}, w, r.s{p});
         }
     }
-    return sums;
+    return r;
 }
 
-fn finish(v: vec4f, base: u32, row: u32, column: u32, vector: u32) {
+// Writes a vector of results, if it is one, and counts it.
+fn written(own: Moments, v: vec4f, base: u32, row: u32, column: u32, vector: u32) -> Moments {
     let k = args.kernel;
-    if column < k.columns {
-        let at = At(base, row * k.columns + column, vector);
-        let result = masked(epilogue(v, at), vector, k.result_channels);
-        store(base + k.result + at.pixel * k.outputs + vector, result);
+    if column >= k.columns {
+        return own;
     }
+    let at = At(base, row * k.columns + column, vector);
+    let result = masked(epilogue(v, at), vector, k.result_channels);
+    store(base + k.result + at.pixel * k.outputs + vector, result);
+    if REDUCED {
+        return joined(own, result);
+    }
+    return own;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(SLOTS * ROWS)
 fn main(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) grid: vec3u,
-    @builtin(local_invocation_id) local: vec3u,
+    @builtin(local_invocation_index) index: u32,
 ) {
     let k = args.kernel;
-    let item = flat(workgroup, grid) * 64u + local.x;
-    let vector = item % k.outputs;
-    let group = item / k.outputs;
-    let per_row = (k.columns + 3u) / 4u;
-    let row = group / per_row;
-    let column = group % per_row * 4u;
-    if row >= k.rows {
+    let number = flat(workgroup, grid);
+    if number >= k.tiles * k.groups {
         return;
     }
+    let tile = number / k.groups;
+    let vector = number % k.groups * ROWS + index % ROWS;
+    let slot = tile * SLOTS + index / ROWS;
+    let per_row = (k.columns + PIXELS - 1u) / PIXELS;
+    let row = slot / per_row;
+    let column = slot % per_row * PIXELS;
     let base = workgroup.z * k.pitch;
-    var sums = convolved(base, row, column, vector);
-    if GATED {
-        let other = convolved(base, row, column, vector + k.outputs);
-        sums.v0 *= other.v0;
-        sums.v1 *= other.v1;
-        sums.v2 *= other.v2;
-        sums.v3 *= other.v3;
+    var own = NONE;
+    if row < k.rows && vector < k.outputs {
+        var sums = convolved(base, row, column, vector);
+        if GATED {
+            let other = convolved(base, row, column, vector + k.outputs);
+            sums.s{p} *= other.s{p};
+        }
+        own = written(own, sums.s{p}, base, row, column + {p}u, vector);
     }
-    finish(sums.v0, base, row, column, vector);
-    finish(sums.v1, base, row, column + 1u, vector);
-    finish(sums.v2, base, row, column + 2u, vector);
-    finish(sums.v3, base, row, column + 3u, vector);
+    if REDUCED {
+        let all = merge_row(own, vec3u(index / ROWS, index % ROWS, 0u));
+        if index < ROWS && vector < k.outputs {
+            write_partial(workgroup.z * k.scratch_pitch + tile * k.outputs + vector, all);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //
 // MODE 0: the mean of each channel. MODE 1: the mean of each group of channels, then each 1 / sqrt(variance + eps).
 //
-// Threads: SLOTS; tiles of partial results. One workgroup for each image, z.
+// Threads: SLOTS x ROWS; x: tiles of partial results; y: vectors of channels. One workgroup for each image, z.
 // Bindings: 0 arena, 2 scratch, 3 args.
 
 struct Kernel {
@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) l
     let whole = first + k.tiles * k.vectors;
     merge_tiles(first, whole, k.tiles, k.vectors, local);
     let base = workgroup.z * k.pitch + k.result;
-    for (var vector = local.x; vector < k.result_vectors; vector += SLOTS) {
+    for (var vector = local.y * SLOTS + local.x; vector < k.result_vectors; vector += SLOTS * ROWS) {
         var v = vec4f(0.0);
         for (var i = 0u; i < 4u; i++) {
             v[i] = merged_number(whole, 4u * vector + i);

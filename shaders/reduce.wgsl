@@ -31,16 +31,11 @@ fn main(
     let vector = number % k.blocks * ROWS + local.y;
     let vectors = k.width0 + k.width1;
     let base = workgroup.z * k.pitch;
-    var own = Moments(0.0, vec4f(0.0), vec4f(0.0));
+    var own = NONE;
     if vector < vectors {
         let end = min((tile + 1u) * k.tile_pixels, k.pixels);
         for (var pixel = tile * k.tile_pixels + local.x; pixel < end; pixel += SLOTS) {
-            let v = prologue(source(base, pixel, vector), At(base, pixel, vector));
-            // Welford's update.
-            own.count += 1.0;
-            let apart = v - own.mean;
-            own.mean += apart / own.count;
-            own.squares = fma(apart, v - own.mean, own.squares);
+            own = joined(own, input(base, pixel, vector));
         }
     }
     let all = merge_row(own, local);

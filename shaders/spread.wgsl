@@ -8,6 +8,7 @@
 // the depthwise are [tap][result vector][half], its bias [result vector][half].
 // Threads: 64, for a tile of 16 x 12 pixels: t is computed for the tile and its border, four pixels a thread and one
 // vector of the result at a time, and shared. z: the image.
+// A line with {p} stands for one line for each pixel of a thread.
 // Bindings: 0 arena, 1 constants, 2 scratch, 3 args.
 
 const TILE_X = 16u;
@@ -59,14 +60,13 @@ fn spot(base: u32, tile_y: u32, tile_x: u32, at: u32) -> Spot {
     for (var c = 0u; c < k.vectors; c++) {
         sum += load(index + c);
     }
-    let mean = dot(sum, vec4f(1.0)) / f32(k.channels);
+    let mean = mean_of(sum, k.channels);
     var squares = vec4f(0.0);
     for (var c = 0u; c < k.vectors; c++) {
         let apart = load(index + c) - mean;
         squares += masked(apart * apart, c, k.channels);
     }
-    let variance = dot(squares, vec4f(1.0)) / f32(k.channels);
-    return Spot(true, index, mean, inverseSqrt(variance + bitcast<f32>(k.eps)));
+    return Spot(true, index, mean, inverse_of(squares, k.channels, k.eps));
 }
 
 fn share(spot: Spot, at: u32, a: vec4f, b: vec4f) {
@@ -77,44 +77,30 @@ fn share(spot: Spot, at: u32, a: vec4f, b: vec4f) {
 }
 
 // The products of the tile and its border for one vector of the result.
-fn spread(s0: Spot, s1: Spot, s2: Spot, s3: Spot, vector: u32, local: u32) {
+fn spread(
+    s{p}: Spot,
+    vector: u32,
+    local: u32,
+) {
     let k = args.kernel;
     let bias = k.product_bias + 2u * vector;
-    var a0 = constants[bias];
-    var a1 = a0;
-    var a2 = a0;
-    var a3 = a0;
-    var b0 = constants[bias + 1u];
-    var b1 = b0;
-    var b2 = b0;
-    var b3 = b0;
+    var a{p} = constants[bias];
+    var b{p} = constants[bias + 1u];
     for (var c = 0u; c < k.vectors; c++) {
-        let v0 = (load(s0.index + c) - s0.mean) * s0.inverse;
-        let v1 = (load(s1.index + c) - s1.mean) * s1.inverse;
-        let v2 = (load(s2.index + c) - s2.mean) * s2.inverse;
-        let v3 = (load(s3.index + c) - s3.mean) * s3.inverse;
+        let v{p} = (load(s{p}.index + c) - s{p}.mean) * s{p}.inverse;
         let at = k.product_weights + 8u * (vector * k.vectors + c);
         let p0 = constants[at];
         let p1 = constants[at + 2u];
         let p2 = constants[at + 4u];
         let p3 = constants[at + 6u];
-        a0 = multiplied(a0, v0, p0, p1, p2, p3);
-        a1 = multiplied(a1, v1, p0, p1, p2, p3);
-        a2 = multiplied(a2, v2, p0, p1, p2, p3);
-        a3 = multiplied(a3, v3, p0, p1, p2, p3);
+        a{p} = multiplied(a{p}, v{p}, p0, p1, p2, p3);
         let q0 = constants[at + 1u];
         let q1 = constants[at + 3u];
         let q2 = constants[at + 5u];
         let q3 = constants[at + 7u];
-        b0 = multiplied(b0, v0, q0, q1, q2, q3);
-        b1 = multiplied(b1, v1, q0, q1, q2, q3);
-        b2 = multiplied(b2, v2, q0, q1, q2, q3);
-        b3 = multiplied(b3, v3, q0, q1, q2, q3);
+        b{p} = multiplied(b{p}, v{p}, q0, q1, q2, q3);
     }
-    share(s0, local, a0, b0);
-    share(s1, local + 64u, a1, b1);
-    share(s2, local + 128u, a2, b2);
-    share(s3, local + 192u, a3, b3);
+    share(s{p}, local + {p}u * SLOTS, a{p}, b{p});
 }
 
 // The result at a pixel of the tile, from what is shared.
@@ -148,27 +134,24 @@ fn main(
     let tile_y = tile / k.across;
     let tile_x = tile % k.across;
     let base = workgroup.z * k.pitch;
-    let s0 = spot(base, tile_y, tile_x, local.x);
-    let s1 = spot(base, tile_y, tile_x, local.x + 64u);
-    let s2 = spot(base, tile_y, tile_x, local.x + 128u);
-    let s3 = spot(base, tile_y, tile_x, local.x + 192u);
+    let s{p} = spot(base, tile_y, tile_x, local.x + {p}u * SLOTS);
     for (var vector = 0u; vector < k.result_vectors; vector++) {
         // What was shared for the vector before may still be read.
         workgroupBarrier();
-        spread(s0, s1, s2, s3, vector, local.x);
+        spread(
+            s{p},
+            vector,
+            local.x,
+        );
         workgroupBarrier();
-        var own = Moments(0.0, vec4f(0.0), vec4f(0.0));
-        for (var at = local.x; at < TILE_X * TILE_Y; at += 64u) {
+        var own = NONE;
+        for (var at = local.x; at < TILE_X * TILE_Y; at += SLOTS) {
             let y = tile_y * TILE_Y + at / TILE_X;
             let x = tile_x * TILE_X + at % TILE_X;
             if y < k.height && x < k.width {
                 let v = gated(at, vector);
                 store(base + k.result + (y * k.width + x) * k.result_vectors + vector, v);
-                // Welford's update.
-                own.count += 1.0;
-                let apart = v - own.mean;
-                own.mean += apart / own.count;
-                own.squares = fma(apart, v - own.mean, own.squares);
+                own = joined(own, v);
             }
         }
         if REDUCED {

@@ -2,8 +2,8 @@
 //
 // out[o] = bias[o] + sum over c of w[c][o] * mean[c].
 //
-// Layout: weights are [output vector][input vector][lane], as in conv.wgsl.
-// Threads: SLOTS; tiles of partial results, then output vectors. One workgroup for each image, z.
+// Layout: weights are [output vector][input vector][lane], as in shared/dense.wgsl.
+// Threads: SLOTS x ROWS; x: tiles of partial results; y: vectors of channels; then all for output vectors. One workgroup for each image, z.
 // Bindings: 0 arena, 1 constants, 2 scratch, 3 args.
 
 struct Kernel {
@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) l
     let whole = first + k.tiles * k.vectors;
     merge_tiles(first, whole, k.tiles, k.vectors, local);
     let base = workgroup.z * k.pitch + k.result;
-    for (var output = local.x; output < k.result_vectors; output += SLOTS) {
+    for (var output = local.y * SLOTS + local.x; output < k.result_vectors; output += SLOTS * ROWS) {
         var sum = constants[k.bias + output];
         for (var vector = 0u; vector < k.vectors; vector++) {
             let mean = partial(whole + vector).mean;

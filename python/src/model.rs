@@ -128,6 +128,7 @@ impl How {
             }),
             threads: self.threads,
             rescale: true,
+            profile: false,
         }
     }
 }

@@ -10,6 +10,8 @@ struct Moments {
     squares: vec4f,
 }
 
+const NONE = Moments(0.0, vec4f(0.0), vec4f(0.0));
+
 var<workgroup> counts: array<f32, SLOTS * ROWS>;
 var<workgroup> means: array<vec4f, SLOTS * ROWS>;
 var<workgroup> squares: array<vec4f, SLOTS * ROWS>;
@@ -19,6 +21,13 @@ fn merged(a: Moments, b: Moments) -> Moments {
     let share = b.count / max(count, 1.0);
     let apart = b.mean - a.mean;
     return Moments(count, fma(apart, vec4f(share), a.mean), a.squares + b.squares + apart * apart * a.count * share);
+}
+
+// With one more vector (Welford 1962).
+fn joined(m: Moments, v: vec4f) -> Moments {
+    let apart = v - m.mean;
+    let mean = m.mean + apart / (m.count + 1.0);
+    return Moments(m.count + 1.0, mean, fma(apart, v - mean, m.squares));
 }
 
 // What all threads of the row have together, in every thread whose x is 0. All threads of the workgroup must call it.
@@ -56,16 +65,19 @@ fn partial(index: u32) -> Moments {
     return Moments(scratch[3u * index].x, scratch[3u * index + 1u], scratch[3u * index + 2u]);
 }
 
-// Merges the partial results [tile][vector] that begin at `first` to those of the whole image, at `whole`. All threads of
-// the workgroup, which is one row, must call it.
+// Merges the partial results [tile][vector] that begin at `first` to those of the whole image, at `whole`; each row of
+// threads has a vector at a time. All threads of the workgroup must call it.
 fn merge_tiles(first: u32, whole: u32, tiles: u32, vectors: u32, local: vec3u) {
-    for (var vector = 0u; vector < vectors; vector++) {
-        var own = Moments(0.0, vec4f(0.0), vec4f(0.0));
-        for (var tile = local.x; tile < tiles; tile += SLOTS) {
-            own = merged(own, partial(first + tile * vectors + vector));
+    for (var start = 0u; start < vectors; start += ROWS) {
+        let vector = start + local.y;
+        var own = NONE;
+        if vector < vectors {
+            for (var tile = local.x; tile < tiles; tile += SLOTS) {
+                own = merged(own, partial(first + tile * vectors + vector));
+            }
         }
         let all = merge_row(own, local);
-        if local.x == 0u {
+        if local.x == 0u && vector < vectors {
             write_partial(whole + vector, all);
         }
     }

@@ -9,3 +9,8 @@ fn source(base: u32, pixel: u32, vector: u32) -> vec4f {
     let width1 = args.kernel.width1;
     return load(base + args.kernel.source1 + pixel * width1 + vector - width0);
 }
+
+// A vector of the value that a kernel works on, after the steps of its prologue.
+fn input(base: u32, pixel: u32, vector: u32) -> vec4f {
+    return prologue(source(base, pixel, vector), At(base, pixel, vector));
+}

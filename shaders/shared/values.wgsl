@@ -44,6 +44,16 @@ fn masked(v: vec4f, vector: u32, channels: u32) -> vec4f {
     return select(vec4f(0.0), v, present(vector, channels));
 }
 
+// The mean of a pixel's channels, from the sums of their lanes.
+fn mean_of(sum: vec4f, channels: u32) -> f32 {
+    return dot(sum, vec4f(1.0)) / f32(channels);
+}
+
+// 1 / sqrt(variance + eps) of a pixel's channels, from their squared deviations.
+fn inverse_of(squares: vec4f, channels: u32, eps: u32) -> f32 {
+    return inverseSqrt(dot(squares, vec4f(1.0)) / f32(channels) + bitcast<f32>(eps));
+}
+
 // sum + the product of v with a matrix whose rows are w0 to w3.
 fn multiplied(sum: vec4f, v: vec4f, w0: vec4f, w1: vec4f, w2: vec4f, w3: vec4f) -> vec4f {
     return fma(v.wwww, w3, fma(v.zzzz, w2, fma(v.yyyy, w1, fma(v.xxxx, w0, sum))));

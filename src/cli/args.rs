@@ -14,12 +14,12 @@ use crate::exec::cases::Choice;
 /// Build, verify and inspect bundles of microscopy models.
 ///
 /// A config (`bundle.toml`, or HiTMicTools' YAML) says what a bundle is made of, `bundle.lock` pins every byte of
-/// it, and the ZIP comes out the same on every machine.
+/// it, and the ZIP comes out the same on every machine. Alone in a project, `bundle` says what it sees and what is next.
 #[derive(Debug, Parser)]
 #[command(name = "bundle", version, max_term_width = 100, after_help = EXAMPLE)]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
     #[command(flatten)]
     pub global: Global,
 }
@@ -86,6 +86,8 @@ pub enum Command {
     Show(Show),
     /// Compare two ZIPs or lockfiles: models, arguments, tensors
     Diff(Diff),
+    /// Write the page that describes a bundle, in Markdown, with pictures of its test vectors
+    Card(Card),
     /// Extract a ZIP safely
     Unpack(Unpack),
     /// Run a model on images or tables
@@ -393,12 +395,33 @@ pub struct Unpack {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  bundle card rods.zip                      # to standard output, without pictures
+  bundle card rods.zip -o CARD.md           # and CARD.bf_focus.png, ... beside it
+  bundle test rods.zip --json > tested.json && bundle card rods.zip --tested tested.json -o CARD.md")]
+pub struct Card {
+    /// The ZIP
+    pub bundle: PathBuf,
+    /// The page to write, with pictures beside it; an earlier page is replaced
+    #[arg(short, long, value_name = "CARD.md")]
+    pub output: Option<PathBuf>,
+    /// What `bundle test --json` printed of this bundle, to be shown on the page
+    #[arg(long, value_name = "TESTED.json")]
+    pub tested: Option<PathBuf>,
+    /// Report as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
   bundle run rods.zip bf_focus -i bf.tif -o restored.tif --preview restored.png
   bundle run rods.zip segmentation -i bf.tif -o labels.tif --output-type labels
   bundle run rods.zip bf_focus -i bf.tif -o clear.tif --no-rescale
   bundle run rods.zip cell_classifier -i clear.tif --labels labels.tif -o cells.csv
   bundle run rods.zip pi_classification -i features.csv -o predictions.csv
   bundle run rods.zip bf_focus -i 'exp042/*.tif' -o restored/ --resume
+  bundle run rods.zip bf_focus -i bf.tif -o restored.tif --device cpu --profile
 Frames and channels are counted from 0, as in Python and HiTMicTools.")]
 pub struct Run {
     /// A ZIP, or a project's config
@@ -447,6 +470,9 @@ pub struct Run {
     /// Pass over outputs that an earlier run has finished with the same model, input and arguments
     #[arg(long)]
     pub resume: bool,
+    /// Print what the device's time goes into, kernel by kernel (with -v, what each computes)
+    #[arg(long)]
+    pub profile: bool,
     /// A picture of the first frame, before and after; a folder for many inputs
     #[arg(long, value_name = "P.png|DIR")]
     pub preview: Option<PathBuf>,

@@ -4,6 +4,7 @@ mod args;
 mod bars;
 mod build;
 mod cache;
+mod card;
 mod check;
 mod device_check;
 mod devices;
@@ -11,8 +12,10 @@ mod diff;
 mod init;
 mod lock;
 mod printer;
+mod profile;
 mod run;
 mod show;
+mod start;
 mod table;
 mod test;
 mod test_devices;
@@ -80,7 +83,11 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         printer,
         progress: Bars::new(printer),
     };
-    match run(cli.command, &context) {
+    let outcome = match cli.command {
+        Some(command) => run(command, &context),
+        None => start::run(&context),
+    };
+    match outcome {
         Ok(Answer::Yes) => 0,
         Ok(Answer::No) => 1,
         Err(failure) => report(failure, &context),
@@ -130,6 +137,7 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Verify(args) => verify::run(args, context),
         Command::Check(args) => check::run(args, context),
         Command::Show(args) => show::run(args, context),
+        Command::Card(args) => card::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Unpack(args) => unpack::run(args, context),
         Command::Run(args) => run::run(args, context),

@@ -50,6 +50,11 @@ impl Printer {
         self.quiet
     }
 
+    /// Whether more is to be said.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Writes data to standard output.
     ///
     /// # Errors

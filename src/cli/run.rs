@@ -4,7 +4,7 @@ use std::io;
 
 use super::args::{self, Run};
 use super::printer::{Printer, count};
-use super::{Answer, Context, Json, Outcome, refusal_or_error};
+use super::{Answer, Context, Json, Outcome, profile, refusal_or_error};
 use crate::ops::run::{
     Asked, FileReport, Named, Options, Outcome as Ended, OutputType, Report, Unit, run as run_model,
 };
@@ -17,7 +17,7 @@ pub fn run(args: Run, context: &Context) -> Outcome {
     print(&report, &context.printer);
     let printed = match json {
         true => context.printer.json(&Json::new("run", &report)),
-        false => context.printer.out(outputs(&report)),
+        false => context.printer.out(results(&report, &context.printer)),
     };
     match (printed, report.is_good()) {
         // That nobody reads on does not mend the file that failed.
@@ -55,7 +55,15 @@ fn options(args: Run) -> Options {
         precision: args.precision.map(Into::into),
         threads: args.threads,
         resume: args.resume,
+        profile: args.profile,
     }
+}
+
+/// What goes to standard output: the paths that hold results, then the profile.
+fn results(report: &Report, printer: &Printer) -> String {
+    let profile = report.profile.as_ref();
+    let profile = profile.map(|profile| profile::text(profile, printer));
+    outputs(report) + &profile.unwrap_or_default()
 }
 
 /// The paths that hold results, a line each.

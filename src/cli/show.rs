@@ -160,7 +160,7 @@ fn tensor_table(key: &str, tensors: &[TensorFact], printer: &Printer) -> String 
 }
 
 /// HiTMicTools writes the time of the clock on its wall, and not which one that is.
-fn dated(created: &str, layout: &str) -> String {
+pub fn dated(created: &str, layout: &str) -> String {
     match layout {
         "canonical" => format!("{created} UTC"),
         _ => format!("{created}, in the time zone of the machine that made it"),
@@ -240,7 +240,7 @@ fn pieces(map: &Map) -> Vec<String> {
 }
 
 /// `patch_size 64, scaler_args (pmin 1.0, pmax 99.8)`.
-fn arguments_line(map: &Map) -> String {
+pub fn arguments_line(map: &Map) -> String {
     let items: Vec<String> = map
         .iter()
         .map(|(key, value)| format!("{} {}", plain_text(&key.to_string()), plain(value)))
@@ -248,7 +248,7 @@ fn arguments_line(map: &Map) -> String {
     items.join(", ")
 }
 
-fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     match value {
         Value::Bool(x) => x.to_string(),
         Value::Int(x) => x.to_string(),

@@ -46,15 +46,14 @@ fn devices(report: &DevicesReport, printer: &Printer) -> String {
 fn models(report: &DevicesReport, printer: &Printer) -> String {
     let numbers = (0..report.devices.len()).map(|index| format!("ON {index}"));
     let numbers: Vec<String> = numbers.collect();
-    let titles = ["MODEL", "NETWORK"].into_iter();
+    let titles = ["MODEL"].into_iter();
     let titles = titles.chain(numbers.iter().map(String::as_str));
     let titles: Vec<&str> = titles.chain(["APART", "BETWEEN"]).collect();
     let mut table = Table::new(&titles);
     let tested = report.devices.iter().find(|device| device.failed.is_none());
     let tested = tested.map_or(&[][..], |device| &device.models);
     for (at, model) in tested.iter().enumerate() {
-        let network = model.network.as_deref().map_or_else(dash, plain_text);
-        let mut cells = vec![plain_text(&model.key), network];
+        let mut cells = vec![plain_text(&model.key)];
         for device in &report.devices {
             let on_it = device.models.get(at);
             cells.push(on_it.map_or("-", |model| result(&model.verdict)).to_owned());

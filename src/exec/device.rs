@@ -98,15 +98,18 @@ impl DeviceChoice {
         }
     }
 
-    /// Opens the device that is meant. `threads` are the CPU's, by default as many as this process may use.
+    /// Opens the device that is meant. `threads` are the CPU's, by default as many as this process may use; with
+    /// `profile`, its sessions have a profile ([`super::Session::profile`]).
     ///
     /// # Errors
-    /// Fails if there is no such device, it does not compute in that precision, or its driver fails. The CPU is never
+    /// Fails if there is no such device, it does not compute in that precision, it has no timestamps and a profile is
+    /// wanted, or its driver fails. The CPU is never
     /// taken where a GPU was asked for.
     pub fn open(
         &self,
         precision: Precision,
         threads: Option<NonZeroUsize>,
+        profile: bool,
     ) -> Result<Box<dyn Executor>, ExecError> {
         let looked_for = match self {
             Self::Cpu => false,
@@ -118,7 +121,7 @@ impl DeviceChoice {
         let adapter: Option<&Adapter> = self.pick(&facts)?.and_then(|at| adapters.get(at));
         match (adapter, precision) {
             (Some(adapter), _) => {
-                let gpu = Gpu::new(adapter, precision)?;
+                let gpu = Gpu::new(adapter, precision)?.with_profile(profile)?;
                 Ok(Box::new(match allowed_memory()? {
                     Some(bytes) => gpu.with_memory(bytes),
                     None => gpu,
@@ -126,7 +129,7 @@ impl DeviceChoice {
             }
             (None, Precision::Single) => {
                 let threads = threads.map_or_else(Cpu::available, NonZeroUsize::get);
-                Ok(Box::new(Cpu::new(threads)?))
+                Ok(Box::new(Cpu::new(threads)?.with_profile(profile)))
             }
             (None, Precision::Half) => Err(ExecError::NoHalf {
                 device: "the CPU".to_owned(),

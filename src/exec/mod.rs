@@ -9,10 +9,12 @@ pub mod cpu;
 mod device;
 mod frame;
 pub mod gpu;
+mod profile;
 
 use std::sync::Arc;
 
 pub use device::{DeviceChoice, ignored_variables};
+pub use profile::{KernelTime, Profile};
 
 use crate::image::{Pixels, Scaling, Windows};
 use crate::nn::Program;
@@ -68,6 +70,14 @@ pub trait Session: Send {
     /// # Errors
     /// Fails if the device does, or the user asked to stop.
     fn collect(&mut self, progress: &dyn Progress) -> Result<Option<Vec<f32>>, ExecError>;
+
+    /// What the device did so far, if the executor was asked to note that.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        Ok(None)
+    }
 
     /// Whether the device can hold a frame that is cut so, of channels whose numbers have so many bytes: to be asked before
     /// anything is run or written.

@@ -60,6 +60,16 @@ pub enum Layout {
     Foreign,
 }
 
+impl Layout {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Canonical => "canonical",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
 /// The finished ZIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ArchivePin {

@@ -8,6 +8,7 @@ mod arguments;
 mod build;
 mod chains;
 mod compare;
+mod cost;
 mod diagnose;
 pub mod flexresnet;
 mod fold;

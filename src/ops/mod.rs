@@ -3,6 +3,7 @@
 
 pub mod build;
 pub mod cache;
+pub mod card;
 pub mod check;
 pub mod devices;
 pub mod diff;

@@ -249,10 +249,7 @@ fn report(path: &Path, kind: Kind, lock: &Lockfile, notes: Vec<Note>) -> Report 
     Report {
         path: path.to_owned(),
         kind,
-        layout: match lock.layout {
-            Layout::Canonical => "canonical",
-            Layout::Foreign => "foreign",
-        },
+        layout: lock.layout.name(),
         config: lock.config.clone(),
         created: lock.created.map(|created| created.to_string()),
         about: lock.about.clone(),

@@ -21,7 +21,7 @@ pub use selection::{Selection, SelectionError};
 use crate::config::{Model, Problem};
 use crate::digest::Digest;
 use crate::exec::gpu::Precision;
-use crate::exec::{DeviceChoice, ExecError, Executor, Session};
+use crate::exec::{DeviceChoice, ExecError, Executor, Profile, Session};
 use crate::facts::Facts;
 use crate::fit::{self, Fit, Role};
 use crate::nn::{Network, Shape};
@@ -76,6 +76,8 @@ pub struct Setup {
     pub threads: Option<NonZeroUsize>,
     /// Whether a restored image gets its input's range of numbers back.
     pub rescale: bool,
+    /// Whether it is noted what the device's time goes into.
+    pub profile: bool,
 }
 
 impl Setup {
@@ -84,7 +86,7 @@ impl Setup {
     /// # Errors
     /// Fails if there is no such device, or it cannot be opened.
     pub fn open(&self, half: bool) -> Result<Box<dyn Executor>, RunnerError> {
-        let open = |precision| self.device.open(precision, self.threads);
+        let open = |precision| self.device.open(precision, self.threads, self.profile);
         let opened = match self.precision {
             Some(precision) => open(precision),
             None if half => match open(Precision::Half) {
@@ -224,6 +226,19 @@ impl Runner {
         progress: &dyn Progress,
     ) -> Result<Self, RunnerError> {
         Checked::of(subject, key, progress)?.on(executor, true)
+    }
+
+    /// What the device did so far, if that was asked for and the model is one that a device runs.
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub fn profile(&mut self) -> Result<Option<Profile>, TaskError> {
+        let profile = match &mut self.kind {
+            Kind::Images(images) => images.frames.profile(),
+            Kind::Cells(cells) => cells.classifier.profile(),
+            Kind::Rows(_) => Ok(None),
+        };
+        Ok(profile?)
     }
 
     /// Runs the model on made-up numbers.

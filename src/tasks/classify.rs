@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::args::ClassifyArgs;
-use crate::exec::{ExecError, Session};
+use crate::exec::{ExecError, Profile, Session};
 use crate::image::{Pixels, Roi, ScaleError, check_finite};
 use crate::progress::Progress;
 
@@ -76,6 +76,14 @@ impl CellClassifier {
             });
         }
         Ok(Self { session, args })
+    }
+
+    /// What the device did so far ([`Session::profile`]).
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        self.session.profile()
     }
 
     /// How many classes the network tells apart.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::args::FrameArgs;
-use crate::exec::{ExecError, Finish, Frame, Session};
+use crate::exec::{ExecError, Finish, Frame, Profile, Session};
 use crate::image::{Blending, PixelType, Pixels, ScaleError, Windows};
 use crate::progress::{Progress, Silent};
 
@@ -150,6 +150,14 @@ impl Frames {
     /// Whether results stay as the network gives them, from the next frame on.
     pub fn keep_raw(&mut self, raw: bool) {
         self.raw = raw;
+    }
+
+    /// What the device did so far ([`Session::profile`]).
+    ///
+    /// # Errors
+    /// Fails if the device does.
+    pub fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        self.session.profile()
     }
 
     /// How many channels come out for frames of so many channels.

@@ -6,6 +6,7 @@ mod frames;
 mod kind;
 pub mod network;
 pub mod pi;
+pub mod picture;
 pub mod table;
 
 pub use args::{BadArgument, ClassifyArgs, FrameArgs};

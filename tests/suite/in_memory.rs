@@ -25,6 +25,7 @@ fn setup(rescale: bool) -> Setup {
         precision: Some(Precision::Single),
         threads: None,
         rescale,
+        profile: false,
     }
 }
 

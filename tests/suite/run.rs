@@ -405,3 +405,87 @@ fn odd_wishes_are_warned_of() {
     let (_, text) = said(&as_trained);
     assert!(!text.contains("⚠"), "{text}");
 }
+
+#[test]
+fn a_profile_follows_the_results() {
+    let session = built();
+    let run = [
+        "run",
+        "a.zip",
+        "bf_focus",
+        "-i",
+        "frames/bf.tif",
+        "-o",
+        "out.tif",
+    ];
+    session
+        .bundle(&[&run[..], &["--device", "cpu"]].concat())
+        .ends(0);
+    let before = session.read("out.tif");
+    let profiled = [&run[..], &["--device", "cpu", "--profile"]].concat();
+    let found = session.bundle(&profiled).ends(0);
+    assert_eq!(session.read("out.tif"), before);
+    let lines: Vec<&str> = found.stdout.lines().collect();
+    assert_eq!(lines[0], "out.tif");
+    assert_eq!(
+        lines[1].split_whitespace().collect::<Vec<_>>(),
+        ["KERNEL", "SHAPE", "CALLS", "MS", "SHARE", "GFLOP/S", "GB/S"]
+    );
+    let last = lines[lines.len() - 1];
+    assert!(
+        last.starts_with("device ") && last.ends_with(" of the time"),
+        "{last}"
+    );
+    let rows = &lines[2..lines.len() - 1];
+    let milliseconds = rows.iter().map(|row| {
+        let share = row.split(" %").next().unwrap();
+        let number = share.split_whitespace().rev().nth(1).unwrap();
+        number.parse::<f64>().unwrap()
+    });
+    assert!(milliseconds.is_sorted_by(|a, b| a >= b), "{}", found.stdout);
+    let count = |name: &str| rows.iter().filter(|row| row.starts_with(name)).count();
+    assert_eq!(
+        [count("gather "), count("blend "), count("finish ")],
+        [1; 3]
+    );
+    assert!(rows.iter().all(|row| row.chars().count() <= 80));
+    // All that was noted apart is there in JSON, and it adds up.
+    let json = session
+        .bundle(&[&profiled[..], &["--json"]].concat())
+        .ends(0)
+        .json();
+    let kernels = json["profile"]["kernels"].as_array().unwrap();
+    assert!(kernels.len() >= rows.len());
+    let sum = |name: &str| {
+        kernels
+            .iter()
+            .map(|row| row[name].as_f64().unwrap())
+            .sum::<f64>()
+    };
+    assert!((sum("share") - 1.0).abs() < 1e-9);
+    let device = json["profile"]["device_seconds"].as_f64().unwrap();
+    assert!((sum("seconds") - device).abs() < 1e-6 && device > 0.0);
+    let words = session.bundle(&[&profiled[..], &["-v"]].concat()).ends(0);
+    assert!(
+        words
+            .stdout
+            .contains("layer norm, 1x1 convolution, 3x3 convolution"),
+        "{}",
+        words.stdout
+    );
+    std::fs::remove_file(session.path("out.tif")).unwrap();
+    refuses(
+        &session,
+        &[
+            "a.zip",
+            "pi_classification",
+            "-i",
+            "frames/pi_features.csv",
+            "-o",
+            "out.csv",
+            "--profile",
+        ],
+        2,
+        "--profile is not for `pi_classification`",
+    );
+}

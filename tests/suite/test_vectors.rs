@@ -229,7 +229,17 @@ fn the_page_on_json_tells_of_every_field_of_run_and_test() {
         "frames/bf.tif",
         "cut.tif",
     ];
-    let run = [&run[..], &["-o", "out", "--preview", "pictures", "--json"]].concat();
+    let rest = [
+        "-o",
+        "out",
+        "--preview",
+        "pictures",
+        "--device",
+        "cpu",
+        "--profile",
+        "--json",
+    ];
+    let run = [&run[..], &rest].concat();
     for (command, arguments) in [
         ("run", run),
         ("test", vec!["test", "bundle.toml", "--json"]),

@@ -59,8 +59,8 @@ def mirrored(length, before, after):
     return np.minimum(places, period - places) if length > 1 else np.zeros_like(places)
 
 
-def windowed(image, network, side, overlap, mode):
-    """Runs a network on the windows of images [N, C, H, W], and blends."""
+def windowed(image, network, side, overlap, mode, windows=4):
+    """Runs a network on the windows of images [N, C, H, W], so many at a time, and blends."""
     size = image.shape[2:]
     missing = [max(side - length, 0) for length in size]
     before = [part // 2 for part in missing]
@@ -68,7 +68,7 @@ def windowed(image, network, side, overlap, mode):
         rows, columns = (torch.from_numpy(mirrored(n, b, m - b)) for n, b, m in zip(size, before, missing))
         image = image[:, :, rows][:, :, :, columns]
     # Reflects itself where the image is smaller, but not too small.
-    inferer = SlidingWindowInferer(side, sw_batch_size=4, overlap=overlap, mode=mode, padding_mode="reflect")
+    inferer = SlidingWindowInferer(side, sw_batch_size=windows, overlap=overlap, mode=mode, padding_mode="reflect")
     result = inferer(image, network)
     if result.shape[2:] == size:
         return result
@@ -80,21 +80,21 @@ def images(stack):
 
 
 @torch.no_grad()
-def focus(network, stack, patch_size, overlap_ratio, scale_method="range01", scaler_args={}, rescale=True):
+def focus(network, stack, patch_size, overlap_ratio, scale_method="range01", scaler_args={}, rescale=True, windows=4):
     """[T, C, H, W] -> the same. A network of one channel takes each channel on its own."""
     image = images(stack)
     single = next(network.parameters()).shape[1] == 1
     run = (lambda x: network(x.flatten(0, 1)[:, None]).unflatten(0, x.shape[:2])[:, :, 0]) if single else network
     scaler = Scaler(scale_method, **scaler_args)
-    result = windowed(scaler.scale(image), run, patch_size, overlap_ratio, "gaussian")
+    result = windowed(scaler.scale(image), run, patch_size, overlap_ratio, "gaussian", windows)
     return (scaler.back(result) if rescale else result).numpy()
 
 
 @torch.no_grad()
-def segment(network, stack, patch_size, overlap_ratio, scale_method="range01", scaler_args={}):
+def segment(network, stack, patch_size, overlap_ratio, scale_method="range01", scaler_args={}, windows=4):
     """[T, C, H, W] -> [T, classes, H, W]"""
     scaled = Scaler(scale_method, **scaler_args).scale(images(stack))
-    return torch.sigmoid(windowed(scaled, network, patch_size, overlap_ratio, "constant")).numpy()
+    return torch.sigmoid(windowed(scaled, network, patch_size, overlap_ratio, "constant", windows)).numpy()
 
 
 def region(labels, image, label, side):

@@ -34,6 +34,8 @@ pub enum Family {
     Transposed,
     /// A convolution whose kernel is the image.
     Linear,
+    /// A gate behind a convolution of any kind, with something before it and behind it.
+    Gated,
     /// A function of single numbers.
     Function,
     /// Ops that have no family of their own: norms, gates, means, what moves numbers.
@@ -56,12 +58,13 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Convolution,
         Self::Pointwise,
         Self::Depthwise,
         Self::Transposed,
         Self::Linear,
+        Self::Gated,
         Self::Function,
         Self::Other,
         Self::Norm,
@@ -83,6 +86,7 @@ impl Family {
             Self::Depthwise => "depthwise",
             Self::Transposed => "transposed",
             Self::Linear => "linear",
+            Self::Gated => "gated",
             Self::Function => "function",
             Self::Other => "other",
             Self::Norm => "norm",
@@ -102,7 +106,7 @@ impl Family {
         match self {
             Self::Convolution | Self::Transposed => 30,
             Self::Network => 40,
-            Self::Pointwise | Self::Depthwise => 15,
+            Self::Pointwise | Self::Depthwise | Self::Gated => 15,
             Self::Linear => 5,
             Self::Function => ops::functions().len() as u64,
             Self::Other => 4 * ops::OTHERS,
@@ -131,6 +135,7 @@ impl Family {
             Self::Depthwise => ops::depthwise(&mut random)?,
             Self::Transposed => ops::transposed(&mut random)?,
             Self::Linear => ops::linear(&mut random)?,
+            Self::Gated => ops::gated(&mut random)?,
             Self::Function => ops::function(seed)?,
             Self::Other => ops::other(&mut random, seed)?,
             Self::Norm => ops::norm(&mut random)?,

@@ -70,6 +70,35 @@ pub(super) fn linear(random: &mut Random) -> Result<Graph, CaseError> {
     Ok(single(input, Op::Conv(conv))?)
 }
 
+pub(super) fn gated(random: &mut Random) -> Result<Graph, CaseError> {
+    let input = random.shape(40, 60);
+    let input = input.with_channels(input.channels * 2);
+    let outputs = 2 * random.within(1, 70);
+    let kernel = random.one_of(&[1, 3]);
+    let (outputs, groups) = match random.within(0, 2) {
+        0 => (input.channels, input.channels),
+        1 => (outputs, 2),
+        _ => (outputs, 1),
+    };
+    let mut conv = random.conv(input.channels, outputs, [kernel; 2], groups);
+    conv.padding = [[(kernel / 2) as isize; 2]; 2];
+    let before = random.conv(input.channels, input.channels, [1, 1], 1);
+    let last = random.within(1, 20);
+    let behind = random.conv(outputs / 2, last, [1, 1], 1);
+    let [has_before, has_behind] = [random.chance(), random.chance()];
+    Ok(network(input, |builder, mut value| {
+        if has_before {
+            value = builder.push(Op::Conv(before), &[value])?;
+        }
+        value = builder.push(Op::Conv(conv), &[value])?;
+        value = builder.push(Op::Gate, &[value])?;
+        match has_behind {
+            true => builder.push(Op::Conv(behind), &[value]),
+            false => Ok(value),
+        }
+    })?)
+}
+
 /// Every function; those with slopes for three channels.
 pub fn functions() -> Vec<Function> {
     let slopes = |list: &[f32]| list.into();

@@ -8,6 +8,7 @@ use pulp::Arch;
 use super::aligned::Aligned;
 use super::pointwise::{Pixels, Regrouping};
 use super::prepare::{At, Prepared, Spatial, SpatialOp, Step, StepOp, To};
+use super::profile::Laps;
 use super::reach::{Rows, pitch};
 use super::reduce;
 
@@ -53,6 +54,17 @@ pub(super) struct Scratch {
     pub(super) ring: Aligned,
     pub(super) starts: Vec<usize>,
     pub(super) work: Vec<f32>,
+    /// The thread's clock, if a profile is made.
+    pub(super) laps: Option<Laps>,
+}
+
+impl Scratch {
+    /// Notes that a step of a strip is done: the chain's steps count from 0, its reductions follow.
+    fn lap(&mut self, step: usize) {
+        if let Some(laps) = &mut self.laps {
+            laps.lap(step);
+        }
+    }
 }
 
 /// Some neighbouring strips of one image.
@@ -79,7 +91,11 @@ impl Band<'_> {
             mut partials,
         } = self;
         let worker = Worker { arch, chain, image };
+        if let Some(laps) = &mut scratch.laps {
+            laps.begin();
+        }
         let mut next_row = worker.begin(&strips, scratch);
+        let first_after = chain.steps() - chain.after.len();
         for strip in strips {
             let first = strip * chain.strip;
             let pixels = first..(first + chain.strip).min(chain.output.pixels());
@@ -92,13 +108,16 @@ impl Band<'_> {
             if let Some(spatial) = &chain.spatial {
                 let rows = pixels.start / chain.output.width..pixels.end / chain.output.width;
                 worker.spatial(spatial, rows, &mut next_row, own, scratch);
+                scratch.lap(chain.before.len());
             }
-            for step in &chain.after {
+            for (index, step) in chain.after.iter().enumerate() {
                 worker.step(step, pixels.clone(), own, scratch);
+                scratch.lap(first_after + index);
             }
             let (partial, rest) = mem::take(&mut partials).split_at_mut(chain.partials());
             partials = rest;
             worker.reduce(pixels, own, partial, scratch);
+            scratch.lap(chain.steps());
         }
     }
 }
@@ -185,6 +204,7 @@ impl Worker<'_> {
                 output,
             }),
             StepOp::Concat => self.gather(&pixels, output),
+            StepOp::Done => {}
             StepOp::Elementwise(op, operand) => {
                 if step.from != At::Output {
                     let input = self.numbers(&step.from, &pixels, step.inputs, scratch);
@@ -290,15 +310,20 @@ impl Worker<'_> {
         while *next_row < end {
             let count = spatial.rows_at_once.min(end - *next_row);
             let pixels = *next_row * width..(*next_row + count) * width;
-            for step in &self.chain.before {
-                self.step(step, pixels.clone(), &mut [], scratch);
-            }
             let mut ring = mem::take(&mut scratch.ring);
-            for row in *next_row..*next_row + count {
+            let place = |row: usize| {
                 let slot = row % spatial.reach.held * pitch(spatial.input, spatial.reach.margins);
                 let start = slot + spatial.reach.margins[0] * channels;
-                let own = &mut ring[start..start + width * channels];
+                start..start + width * channels
+            };
+            for (index, step) in self.chain.before.iter().enumerate() {
+                self.step(step, pixels.clone(), &mut ring[place(*next_row)], scratch);
+                scratch.lap(index);
+            }
+            for row in *next_row..*next_row + count {
+                let own = &mut ring[place(row)];
                 match &spatial.from {
+                    Some(At::Output) => {}
                     Some(At::Slot(from)) => {
                         let at = (row - *next_row) * width * channels;
                         own.copy_from_slice(&scratch.slots[*from][at..at + width * channels]);
@@ -307,6 +332,7 @@ impl Worker<'_> {
                 }
             }
             scratch.ring = ring;
+            scratch.lap(self.chain.before.len());
             *next_row += count;
         }
     }

@@ -3,25 +3,32 @@
 //!
 //! A tile of output pixels times output channels stays in registers. Input numbers are broadcast; weights are packed as
 //! `[block of output channels][tap][run][channel of the block]`, a block being one or two vectors, filled up with
-//! zeros. 1x1, strided, grouped and transposed convolutions differ only in where their taps lie.
+//! zeros. 1x1, strided, grouped and transposed convolutions differ only in where their taps lie. Those with few output
+//! channels are computed as [`super::dot`] says.
 
 use std::collections::TryReserveError;
 
 use pulp::{Arch, Simd, WithSimd};
 
 use super::aligned::Aligned;
+use super::dot;
 
 /// The packed weights of a dense convolution.
 #[derive(Debug)]
 pub(super) struct Dense {
-    taps: usize,
-    run: usize,
+    pub(super) taps: usize,
+    pub(super) run: usize,
+    /// The channels that are written.
     outputs: usize,
+    /// Whether the second vector of each block is multiplied into the first.
+    gated: bool,
+    /// Whether it has so few output channels that it is packed and computed as [`super::dot`] says.
+    few: bool,
     /// The numbers of a vector of the instructions that it is packed for.
     lanes: usize,
-    weights: Aligned,
+    pub(super) weights: Aligned,
     /// Filled up to whole vectors.
-    bias: Aligned,
+    pub(super) bias: Aligned,
 }
 
 /// Lines of output pixels to be computed: line `i` begins at `output[i * pitch]`, and its taps' runs of input numbers at
@@ -61,39 +68,90 @@ pub(super) fn lanes(arch: Arch) -> usize {
 }
 
 impl Dense {
-    /// Packs the weights `weight(tap, position in the run, output channel)` for these instructions.
+    /// Packs the weights `weight(tap, position in the run, output channel)` for these instructions. Of a gated
+    /// convolution, a block has a vector of the first half of the channels and that which it is multiplied with.
     pub(super) fn pack(
         arch: Arch,
         [taps, run, outputs]: [usize; 3],
+        gated: bool,
         weight: impl Fn(usize, usize, usize) -> f32,
         bias: Option<&[f32]>,
     ) -> Result<Self, TryReserveError> {
         let lanes = lanes(arch);
-        let padded = outputs.next_multiple_of(lanes);
+        if !gated && dot::is_better([taps, run, outputs]) {
+            return Self::pack_few([taps, run, outputs], lanes, weight, bias);
+        }
+        let (written, halves) = match gated {
+            true => (outputs / 2, 2),
+            false => (outputs, 1),
+        };
+        let padded = written.next_multiple_of(lanes) * halves;
+        // The channel that stands at a place of the packed ones.
+        let channel = |place: usize| {
+            let (half, within) = match gated {
+                true => (place / lanes % 2, place / lanes / 2 * lanes + place % lanes),
+                false => (0, place),
+            };
+            (within < written).then_some(half * written + within)
+        };
         let mut weights = Aligned::zeros(taps * run * padded)?;
         let mut rest = &mut weights[..];
         for first in (0..padded).step_by(2 * lanes) {
             let width = (2 * lanes).min(padded - first);
             let (block, after) = rest.split_at_mut(taps * run * width);
             for (index, numbers) in block.chunks_exact_mut(width).enumerate() {
-                let channels = (first..outputs).zip(numbers);
-                channels.for_each(|(output, number)| {
-                    *number = weight(index / run, index % run, output);
-                });
+                for (place, number) in (first..).zip(numbers) {
+                    if let Some(output) = channel(place) {
+                        *number = weight(index / run, index % run, output);
+                    }
+                }
             }
             rest = after;
         }
         let mut padded_bias = Aligned::zeros(padded)?;
         if let Some(bias) = bias {
-            padded_bias[..outputs].copy_from_slice(bias);
+            for (place, number) in padded_bias.iter_mut().enumerate() {
+                *number = channel(place).map_or(0.0, |output| bias[output]);
+            }
+        }
+        Ok(Self {
+            taps,
+            run,
+            outputs: written,
+            gated,
+            few: false,
+            lanes,
+            weights,
+            bias: padded_bias,
+        })
+    }
+
+    /// The same for few output channels.
+    fn pack_few(
+        [taps, run, outputs]: [usize; 3],
+        lanes: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+        bias: Option<&[f32]>,
+    ) -> Result<Self, TryReserveError> {
+        let mut weights = Aligned::zeros(outputs * taps * dot::padded(run))?;
+        for (index, numbers) in weights.chunks_exact_mut(dot::padded(run)).enumerate() {
+            for (position, number) in numbers[..run].iter_mut().enumerate() {
+                *number = weight(index % taps, position, index / taps);
+            }
+        }
+        let mut own_bias = Aligned::zeros(outputs)?;
+        if let Some(bias) = bias {
+            own_bias.copy_from_slice(bias);
         }
         Ok(Self {
             taps,
             run,
             outputs,
+            gated: false,
+            few: true,
             lanes,
             weights,
-            bias: padded_bias,
+            bias: own_bias,
         })
     }
 }
@@ -102,8 +160,12 @@ impl WithSimd for Lines<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         debug_assert_eq!(self.dense.lanes, S::F32_LANES);
+        if self.dense.few {
+            self.dots(simd);
+            return;
+        }
         // So many accumulators that the latency of multiply-adds is hidden, and few enough to stay in registers.
         if S::REGISTER_COUNT >= 32 {
             self.blocks::<S, 8>(simd);
@@ -142,6 +204,11 @@ impl Lines<'_> {
         bias: &[S::f32s],
     ) {
         let weights = &weights[..self.dense.taps * self.dense.run * N];
+        let gated = self.dense.gated;
+        let first = match gated {
+            true => first / 2,
+            false => first,
+        };
         for line in 0..self.lines {
             let starts = &self.starts[line * self.dense.taps..][..self.dense.taps];
             let mut tile = Tile {
@@ -155,6 +222,7 @@ impl Lines<'_> {
                 output: &mut self.output[line * self.pitch + first..],
                 output_step: self.output_step,
                 outputs: self.dense.outputs - first,
+                gated,
             };
             let mut pixel = 0;
             while pixel + P <= self.pixels {
@@ -186,8 +254,9 @@ struct Tile<'a, S: Simd> {
     run: usize,
     output: &'a mut [f32],
     output_step: usize,
-    /// The channels of the block and those behind it.
+    /// The channels of the block that are written, and those behind it.
     outputs: usize,
+    gated: bool,
 }
 
 impl<S: Simd> Tile<'_, S> {
@@ -214,6 +283,12 @@ impl<S: Simd> Tile<'_, S> {
         }
         for (p, sums) in sums.iter().enumerate() {
             let output = &mut self.output[(pixel + p) * self.output_step..];
+            if self.gated {
+                let count = self.outputs.min(S::F32_LANES);
+                let product = simd.mul_f32s(sums[0], sums[N - 1]);
+                store(simd, &mut output[..count], product);
+                continue;
+            }
             for (n, sum) in sums.iter().enumerate() {
                 let from = n * S::F32_LANES;
                 let count = (self.outputs - from).min(S::F32_LANES);

@@ -43,15 +43,21 @@ struct Part {
 #[derive(Debug)]
 enum Kernel {
     Dense(Dense),
-    /// Weights, `[tap][channel]`, and bias.
-    Depthwise(Aligned, Aligned),
+    Depthwise {
+        /// `[tap][channel]`
+        weights: Aligned,
+        bias: Aligned,
+        gated: bool,
+    },
 }
 
 impl Convolution {
-    /// Packs the weights of a convolution with these shapes.
+    /// Packs the weights of a convolution with these shapes. If it is `gated`, the second half of its channels is
+    /// multiplied into the first, which are all that `output` has.
     pub(super) fn pack(
         arch: Arch,
         conv: &Conv,
+        gated: bool,
         input: Shape,
         output: Shape,
     ) -> Result<Self, TryReserveError> {
@@ -67,10 +73,11 @@ impl Convolution {
                 let columns = conv.taps(1, column);
                 let phase = [row, column];
                 if conv.is_depthwise() && input.channels == conv.groups {
-                    parts.push(Part::depthwise(conv, phase, &rows, &columns)?);
+                    parts.push(Part::depthwise(conv, gated, phase, &rows, &columns)?);
                 } else {
                     for group in 0..conv.groups {
-                        let part = Part::dense(arch, conv, input, phase, &rows, &columns, group)?;
+                        let part =
+                            Part::dense(arch, conv, gated, input, phase, [&rows, &columns], group)?;
                         parts.push(part);
                     }
                 }
@@ -123,14 +130,19 @@ impl Convolution {
                     output_step: every_column * self.output.channels,
                     pixels: (self.output.width - part.phase[1]).div_ceil(every_column),
                 }),
-                Kernel::Depthwise(weights, bias) => {
+                Kernel::Depthwise {
+                    weights,
+                    bias,
+                    gated,
+                } => {
                     let taps = part.rows.len() * part.columns.len();
                     let lines = output
                         .chunks_exact_mut(width)
                         .zip(starts.chunks_exact(taps));
                     for (output, starts) in lines {
                         arch.dispatch(Depthwise {
-                            channels: self.output.channels,
+                            channels: self.input.channels,
+                            gated: *gated,
                             weights,
                             bias,
                             input: input.data,
@@ -160,8 +172,13 @@ impl Convolution {
                     output_step: self.output.channels,
                     pixels,
                 }),
-                Kernel::Depthwise(weights, bias) => arch.dispatch(Depthwise {
-                    channels: self.output.channels,
+                Kernel::Depthwise {
+                    weights,
+                    bias,
+                    gated,
+                } => arch.dispatch(Depthwise {
+                    channels: self.input.channels,
+                    gated: *gated,
                     weights,
                     bias,
                     input,
@@ -179,10 +196,10 @@ impl Part {
     fn dense(
         arch: Arch,
         conv: &Conv,
+        gated: bool,
         input: Shape,
         phase: [usize; 2],
-        rows: &[(usize, isize)],
-        columns: &[(usize, isize)],
+        [rows, columns]: [&[(usize, isize)]; 2],
         group: usize,
     ) -> Result<Self, TryReserveError> {
         let inputs = input.channels / conv.groups;
@@ -207,13 +224,14 @@ impl Part {
             columns: columns[..runs].iter().map(|(_, column)| *column).collect(),
             first_input: group * inputs,
             first_output,
-            kernel: Kernel::Dense(Dense::pack(arch, sizes, weight, bias)?),
+            kernel: Kernel::Dense(Dense::pack(arch, sizes, gated, weight, bias)?),
         })
     }
 
     /// All groups of a convolution that works on each channel on its own.
     fn depthwise(
         conv: &Conv,
+        gated: bool,
         phase: [usize; 2],
         rows: &[(usize, isize)],
         columns: &[(usize, isize)],
@@ -231,7 +249,11 @@ impl Part {
             columns: columns.iter().map(|(_, column)| *column).collect(),
             first_input: 0,
             first_output: 0,
-            kernel: Kernel::Depthwise(weights, bias),
+            kernel: Kernel::Depthwise {
+                weights,
+                bias,
+                gated,
+            },
         })
     }
 

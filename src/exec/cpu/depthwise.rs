@@ -9,7 +9,10 @@ use super::conv::store;
 
 /// A line of output pixels to be computed.
 pub(super) struct Depthwise<'a> {
+    /// Of the input.
     pub(super) channels: usize,
+    /// Whether the second half of the channels is multiplied into the first, which alone is written.
+    pub(super) gated: bool,
     /// `[tap][channel]`
     pub(super) weights: &'a [f32],
     pub(super) bias: &'a [f32],
@@ -30,8 +33,9 @@ impl WithSimd for Depthwise<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        for first in (0..self.channels).step_by(S::F32_LANES) {
-            if first + S::F32_LANES <= self.channels {
+        let outputs = self.outputs();
+        for first in (0..outputs).step_by(S::F32_LANES) {
+            if first + S::F32_LANES <= outputs {
                 self.vector::<S, true>(simd, first);
             } else {
                 self.vector::<S, false>(simd, first);
@@ -41,10 +45,19 @@ impl WithSimd for Depthwise<'_> {
 }
 
 impl Depthwise<'_> {
+    /// How many channels are written.
+    #[inline(always)]
+    fn outputs(&self) -> usize {
+        match self.gated {
+            true => self.channels / 2,
+            false => self.channels,
+        }
+    }
+
     /// A vector of channels from `first` on, a whole one or as many as there are, of all pixels.
     #[inline(always)]
     fn vector<S: Simd, const WHOLE: bool>(&mut self, simd: S, first: usize) {
-        let pixels = self.output.len() / self.channels;
+        let pixels = self.output.len() / self.outputs();
         let mut pixel = 0;
         while pixel + PIXELS <= pixels {
             self.tile::<S, WHOLE, PIXELS>(simd, first, pixel);
@@ -64,7 +77,30 @@ impl Depthwise<'_> {
         first: usize,
         pixel: usize,
     ) {
-        let count = (self.channels - first).min(S::F32_LANES);
+        let outputs = self.outputs();
+        let count = (outputs - first).min(S::F32_LANES);
+        let mut sums = self.sums::<S, WHOLE, P>(simd, first, count, pixel);
+        if self.gated {
+            let others = self.sums::<S, WHOLE, P>(simd, outputs + first, count, pixel);
+            for (sum, other) in sums.iter_mut().zip(others) {
+                *sum = simd.mul_f32s(*sum, other);
+            }
+        }
+        let output = &mut self.output[pixel * outputs + first..];
+        for (p, sum) in sums.into_iter().enumerate() {
+            store(simd, &mut output[p * outputs..][..count], sum);
+        }
+    }
+
+    /// The sums of `count` channels from `first` on, for each pixel.
+    #[inline(always)]
+    fn sums<S: Simd, const WHOLE: bool, const P: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        count: usize,
+        pixel: usize,
+    ) -> [S::f32s; P] {
         let mut sums = [load::<S, WHOLE>(simd, &self.bias[first..], count); P];
         for (tap, start) in self.starts.iter().enumerate() {
             let weight = &self.weights[tap * self.channels + first..];
@@ -75,10 +111,7 @@ impl Depthwise<'_> {
                 *sum = simd.mul_add_f32s(value, weight, *sum);
             }
         }
-        let output = &mut self.output[pixel * self.channels + first..];
-        for (p, sum) in sums.into_iter().enumerate() {
-            store(simd, &mut output[p * self.channels..][..count], sum);
-        }
+        sums
     }
 }
 

@@ -8,14 +8,18 @@ mod chain;
 mod conv;
 mod convolution;
 mod depthwise;
+mod dot;
 mod frame;
 mod function;
 mod instructions;
+mod norm;
 mod pointwise;
 mod prepare;
+mod profile;
 mod reach;
 mod reduce;
 mod session;
+mod sums;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -38,6 +42,7 @@ pub struct Cpu {
     pool: Arc<ThreadPool>,
     instructions: Instructions,
     windows: Option<NonZeroUsize>,
+    profile: bool,
 }
 
 impl Cpu {
@@ -55,6 +60,7 @@ impl Cpu {
             pool: Arc::new(pool),
             instructions: Instructions::best(),
             windows: None,
+            profile: false,
         })
     }
 
@@ -72,6 +78,13 @@ impl Cpu {
         self
     }
 
+    /// The same with a profile of each network ([`Session::profile`]), or without one.
+    #[must_use]
+    pub fn with_profile(mut self, profile: bool) -> Self {
+        self.profile = profile;
+        self
+    }
+
     /// How many threads this process may use: the CPUs that the system gives it (affinity and cgroups), and not more
     /// than Slurm gave its task.
     pub fn available() -> usize {
@@ -86,9 +99,14 @@ impl Cpu {
     /// How many images of a program are run together.
     fn at_once(&self, program: &Program) -> usize {
         let bytes = program.size.saturating_mul(size_of::<f32>()).max(1);
-        let most = self.pool.current_num_threads().max(FEWEST_WINDOWS);
-        let fitting = (MOST_BYTES / bytes).clamp(1, most);
-        self.windows.map_or(fitting, NonZeroUsize::get)
+        let threads = self.pool.current_num_threads();
+        let fitting = (MOST_BYTES / bytes).clamp(1, threads.max(FEWEST_WINDOWS));
+        // As many for each thread, if there is one for each.
+        let shared = match fitting >= threads {
+            true => fitting / threads * threads,
+            false => fitting,
+        };
+        self.windows.map_or(shared, NonZeroUsize::get)
     }
 }
 
@@ -107,7 +125,10 @@ impl Executor for Cpu {
         let at_once = self.at_once(&program);
         let arch = self.instructions.arch();
         let session = session::CpuSession::new(self.pool.clone(), arch, program, at_once)?;
-        Ok(Box::new(session))
+        Ok(match self.profile {
+            true => Box::new(session.with_profile()),
+            false => Box::new(session),
+        })
     }
 }
 

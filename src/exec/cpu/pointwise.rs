@@ -1,7 +1,6 @@
 //! Ops on single pixels: norms, arithmetic, gates, choices of channels.
 //!
-//! They are plain loops, compiled for each set of instructions. Sums over channels have sixteen partial sums whatever
-//! the instructions, so that all give the same bits.
+//! They are plain loops, compiled for each set of instructions.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,6 +8,8 @@ use std::sync::Arc;
 use pulp::{Simd, WithSimd};
 
 use super::function::Apply;
+use super::norm::LayerNorm;
+use super::sums::sum;
 use crate::nn::{Binary, Function};
 
 /// An op whose result has the shape of its input, computed in place.
@@ -65,9 +66,8 @@ impl WithSimd for Pixels<'_> {
         } = self;
         match op {
             Elementwise::LayerNorm { weight, bias, eps } => {
-                for pixel in data.chunks_exact_mut(channels) {
-                    layer_norm(pixel, weight, bias, *eps);
-                }
+                let eps = *eps;
+                LayerNorm { weight, bias, eps }.apply(simd, data);
             }
             Elementwise::Normalise { weight, bias } => {
                 normalise(
@@ -100,43 +100,6 @@ impl WithSimd for Pixels<'_> {
             },
             Elementwise::Softmax => data.chunks_exact_mut(channels).for_each(softmax),
         }
-    }
-}
-
-/// The sum of `of(v)`, by sixteen partial sums.
-#[inline(always)]
-fn sum(pixel: &[f32], of: impl Fn(f32) -> f32) -> f32 {
-    let (whole, rest) = pixel.as_chunks::<16>();
-    let mut sums = [0.0; 16];
-    for chunk in whole {
-        for (sum, v) in sums.iter_mut().zip(chunk) {
-            *sum += of(*v);
-        }
-    }
-    for (sum, v) in sums.iter_mut().zip(rest) {
-        *sum += of(*v);
-    }
-    for half in [8, 4, 2, 1] {
-        for lane in 0..half {
-            sums[lane] += sums[lane + half];
-        }
-    }
-    sums[0]
-}
-
-/// The mean is corrected by the mean of what is left, so that nothing cancels where it is large.
-#[inline(always)]
-fn layer_norm(pixel: &mut [f32], weight: &[f32], bias: &[f32], eps: f32) {
-    let count = pixel.len() as f32;
-    let about = sum(pixel, |v| v) / count;
-    let rest = sum(pixel, |v| v - about) / count;
-    let variance = sum(pixel, |v| {
-        let deviation = (v - about) - rest;
-        deviation * deviation
-    }) / count;
-    let inverse = 1.0 / (variance + eps).sqrt();
-    for ((v, weight), bias) in pixel.iter_mut().zip(weight).zip(bias) {
-        *v = (((*v - about) - rest) * inverse).mul_add(*weight, *bias);
     }
 }
 
@@ -231,7 +194,7 @@ impl WithSimd for Regrouping<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let input = self.input.chunks_exact(self.channels);
         match self.op {
             Regroup::Gate => {
@@ -246,7 +209,7 @@ impl WithSimd for Regrouping<'_> {
             Regroup::ChannelMean => {
                 let count = self.channels as f32;
                 for (input, output) in input.zip(self.output) {
-                    *output = sum(input, |v| v) / count;
+                    *output = sum(simd, input) / count;
                 }
             }
             Regroup::Channels(range) => {

@@ -32,38 +32,66 @@ pub(super) struct Strip<'a> {
 impl WithSimd for Strip<'_> {
     type Output = ();
 
-    /// Deviations are taken from the strip's first pixel, so that a large mean does not cancel a small deviation.
+    /// Goes through sixteen channels at a time, whose sums stay in registers.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let (first, _) = self.data.split_at(self.channels);
-        let (sums, squares) = self.partial.split_at_mut(self.channels);
-        sums.fill(0.0);
-        squares.fill(0.0);
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let mut first = 0;
+        while first + 16 <= self.channels {
+            self.sums::<16>(first);
+            first += 16;
+        }
+        while first + 4 <= self.channels {
+            self.sums::<4>(first);
+            first += 4;
+        }
+        while first < self.channels {
+            self.sums::<1>(first);
+            first += 1;
+        }
+    }
+}
+
+impl Strip<'_> {
+    /// Of the `N` channels from `first` on. Deviations are taken from the strip's first pixel, so that a large mean does
+    /// not cancel a small deviation.
+    #[inline(always)]
+    fn sums<const N: usize>(&mut self, first: usize) {
         let pixels = self.data.chunks_exact(self.channels);
         let count = pixels.len() as f64;
+        let (means, squares) = self.partial.split_at_mut(self.channels);
+        let means = &mut means[first..first + N];
+        let mut sums = [0.0; N];
         match self.reduction {
             Reduction::Mean => {
                 for pixel in pixels {
-                    for (sum, v) in sums.iter_mut().zip(pixel) {
+                    for (sum, v) in sums.iter_mut().zip(&pixel[first..first + N]) {
                         *sum += f64::from(*v);
                     }
                 }
-                sums.iter_mut().for_each(|sum| *sum /= count);
+                for (mean, sum) in means.iter_mut().zip(sums) {
+                    *mean = sum / count;
+                }
             }
             Reduction::Moments { .. } => {
+                let mut about = [0.0; N];
+                for (about, v) in about.iter_mut().zip(&self.data[first..first + N]) {
+                    *about = f64::from(*v);
+                }
+                let mut squared = [0.0; N];
                 for pixel in pixels {
-                    let sums = sums.iter_mut().zip(squares.iter_mut());
-                    for ((v, first), (sum, square)) in pixel.iter().zip(first).zip(sums) {
-                        let deviation = f64::from(*v) - f64::from(*first);
+                    let numbers = pixel[first..first + N].iter().zip(&about);
+                    let sums = sums.iter_mut().zip(&mut squared);
+                    for ((v, about), (sum, square)) in numbers.zip(sums) {
+                        let deviation = f64::from(*v) - about;
                         *sum += deviation;
                         *square += deviation * deviation;
                     }
                 }
-                let sums = sums.iter_mut().zip(squares.iter_mut());
-                for (first, (sum, square)) in first.iter().zip(sums) {
-                    let mean = *sum / count;
-                    *square -= *sum * mean;
-                    *sum = f64::from(*first) + mean;
+                let squares = &mut squares[first..first + N];
+                for index in 0..N {
+                    let mean = sums[index] / count;
+                    means[index] = about[index] + mean;
+                    squares[index] = squared[index] - sums[index] * mean;
                 }
             }
         }

@@ -1,10 +1,14 @@
-//! Buffers on a device: counted, and kept below a cap where there is one.
+//! Buffers on a device: how large they can be, how many bytes they take together, and a cap where there is one.
 
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wgpu::Buffer;
+use wgpu::{Buffer, BufferDescriptor, BufferUsages, ErrorFilter};
+
+use super::device::Device;
+use super::fault::Fault;
+use crate::exec::ExecError;
 
 /// What a device's buffers take together.
 #[derive(Debug)]
@@ -70,6 +74,138 @@ impl Allocations {
     #[cfg(test)]
     pub(super) fn held(&self) -> u64 {
         self.held.load(Ordering::Relaxed)
+    }
+}
+
+impl Device {
+    /// The largest buffer that kernels can see, in bytes. They count what is in it in 32 bits.
+    pub(super) fn largest(&self) -> u64 {
+        let binding = self.limits.max_storage_buffer_binding_size;
+        let buffer = self.limits.max_buffer_size;
+        binding.min(buffer).min(u64::from(u32::MAX))
+    }
+
+    /// Fails if something is larger than any buffer can be.
+    pub(super) fn holds(
+        &self,
+        what: &'static str,
+        bytes: u64,
+        advice: &'static str,
+    ) -> Result<(), ExecError> {
+        self.at_most(self.largest(), what, bytes, advice)
+    }
+
+    /// Fails if things that must be there together are larger than what the device may hold.
+    pub(super) fn holds_together(
+        &self,
+        what: &'static str,
+        bytes: u64,
+        advice: &'static str,
+    ) -> Result<(), ExecError> {
+        self.at_most(self.buffers.cap(), what, bytes, advice)
+    }
+
+    fn at_most(
+        &self,
+        most: u64,
+        what: &'static str,
+        bytes: u64,
+        advice: &'static str,
+    ) -> Result<(), ExecError> {
+        match bytes <= most {
+            true => Ok(()),
+            false => Err(ExecError::TooLarge {
+                what,
+                device: self.name.clone(),
+                most,
+                bytes,
+                advice,
+            }),
+        }
+    }
+
+    /// A buffer of so many bytes, at least one vector.
+    ///
+    /// # Errors
+    /// Fails if there is no room for it.
+    pub(super) fn buffer(
+        &self,
+        label: &'static str,
+        bytes: u64,
+        usage: BufferUsages,
+    ) -> Result<Allocation, ExecError> {
+        self.allocated(label, bytes, usage, false)
+    }
+
+    /// The same, ready to be written from here.
+    ///
+    /// # Errors
+    /// As [`Device::buffer`].
+    pub(super) fn mapped(
+        &self,
+        label: &'static str,
+        bytes: u64,
+        usage: BufferUsages,
+    ) -> Result<Allocation, ExecError> {
+        self.allocated(label, bytes, usage, true)
+    }
+
+    /// A buffer that holds these bytes, whole words.
+    ///
+    /// # Errors
+    /// As [`Device::buffer`].
+    pub(super) fn filled(
+        &self,
+        label: &'static str,
+        bytes: &[u8],
+        usage: BufferUsages,
+    ) -> Result<Allocation, ExecError> {
+        let buffer = self.mapped(label, bytes.len() as u64, usage)?;
+        let mut view = self.checked(buffer.get_mapped_range_mut(..))?;
+        view.slice(..bytes.len()).copy_from_slice(bytes);
+        drop(view);
+        buffer.unmap();
+        Ok(buffer)
+    }
+
+    fn allocated(
+        &self,
+        label: &'static str,
+        bytes: u64,
+        usage: BufferUsages,
+        mapped_at_creation: bool,
+    ) -> Result<Allocation, ExecError> {
+        let size = bytes.max(16).next_multiple_of(4);
+        let Some(share) = self.buffers.take(size) else {
+            let cap = self.buffers.cap();
+            let message = format!("{bytes} bytes of {label} would be more than the {cap} allowed");
+            return Err(Fault::Memory(message).on(&self.name));
+        };
+        let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
+        let others = [ErrorFilter::Validation, ErrorFilter::Internal]
+            .map(|filter| self.device.push_error_scope(filter));
+        let buffer = self.device.create_buffer(&BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation,
+        });
+        // In reverse order.
+        let errors = others.into_iter().rev().chain([memory]);
+        let errors: Vec<Option<wgpu::Error>> = errors
+            .map(|scope| pollster::block_on(scope.pop()))
+            .collect();
+        self.check()?;
+        match errors.into_iter().flatten().next() {
+            Some(error) => {
+                let message = format!("no room for {bytes} bytes of {label}: {error}");
+                Err(match error {
+                    wgpu::Error::OutOfMemory { .. } => Fault::Memory(message).on(&self.name),
+                    _ => self.failure(message),
+                })
+            }
+            None => Ok(share.of(buffer)),
+        }
     }
 }
 

@@ -1,17 +1,19 @@
 //! The two halves of NAFNet's block, each in one kernel: `shaders/spread.wgsl` and `shaders/mix.wgsl`.
 
 use super::dense::workgroup_constants;
-use super::lower::{Lowering, Place, Source, THREADS, conv_of};
+use super::lower::{Lowering, THREADS, conv_of};
 use super::pack::{Norm, Outputs, pack};
+use super::place::{Place, Source};
 use super::record::{Dispatch, LANES, folded};
 use super::shader::{Constant, Kernel, Shader};
+use super::tuning::Tuning;
 use crate::nn::{Binary, Conv, Graph, Op, Shape, ValueId};
 
 /// The side of the tiles of the first half.
 const TILE: [usize; 2] = [12, 16];
 
-/// Beyond so many vectors, matrix products for themselves are faster than the border computed twice.
-const MOST_VECTORS: usize = 16;
+/// A thread of either half has so many pixels.
+const PIXELS: usize = 4;
 
 /// A vector of float32 in a workgroup's memory, in bytes.
 const VECTOR_BYTES: usize = 16;
@@ -51,7 +53,12 @@ fn is_read_once(graph: &Graph, steps: &[ValueId], value: ValueId) -> bool {
 
 impl Spread {
     /// The first half of a block, if the next steps are one.
-    pub(super) fn of(graph: &Graph, steps: &[ValueId], source: Shape) -> Option<Self> {
+    pub(super) fn of(
+        graph: &Graph,
+        steps: &[ValueId],
+        source: Shape,
+        tuning: &Tuning,
+    ) -> Option<Self> {
         let [norm, product_of, depthwise, gate, ..] = *steps else {
             return None;
         };
@@ -65,7 +72,7 @@ impl Spread {
         let fits = is_three
             && matches!(graph.node(norm).op, Op::LayerNorm { .. })
             && graph.node(gate).op == Op::Gate
-            && vectors(source.channels) <= MOST_VECTORS;
+            && vectors(source.channels) <= tuning.spread_vectors;
         let alone = [norm, product_of, depthwise]
             .iter()
             .all(|value| is_read_once(graph, steps, *value));
@@ -91,7 +98,7 @@ impl Mix {
         graph: &Graph,
         steps: &[ValueId],
         source: Shape,
-        workgroup_bytes: usize,
+        tuning: &Tuning,
     ) -> Option<Self> {
         let is_scale = |value: &ValueId| {
             let node = graph.node(*value);
@@ -129,7 +136,7 @@ impl Mix {
         };
         let fits = fits
             && alone.all(|value| is_read_once(graph, steps, value))
-            && mix.shape(graph, source, workgroup_bytes).is_some();
+            && mix.shape(graph, source, tuning).is_some();
         fits.then_some(mix)
     }
 
@@ -147,16 +154,19 @@ impl Mix {
         &self,
         graph: &Graph,
         source: Shape,
-        workgroup_bytes: usize,
+        tuning: &Tuning,
     ) -> Option<([usize; 2], [usize; 2])> {
         let inner = vectors(graph.shape(self.gate).channels);
+        if inner > tuning.mix_vectors {
+            return None;
+        }
         let room = vectors(source.channels).max(inner);
         let all = room + vectors(graph.shape(self.result()).channels);
         // Fewer pixels would read the weights too often for what they compute.
-        let fitting = [[16, 4], [8, 8]].into_iter().find(|[slots, _]| {
-            let pixels = slots * 4;
+        let fitting = [[16, 4], [8, 8], [4, 16]].into_iter().find(|[slots, _]| {
+            let pixels = slots * PIXELS;
             // With two numbers of moments for each pixel.
-            pixels * (all * VECTOR_BYTES + 8) <= workgroup_bytes
+            pixels * (all * VECTOR_BYTES + 8) <= tuning.workgroup_bytes
         })?;
         Some((fitting, [room, all]))
     }
@@ -183,6 +193,7 @@ impl Lowering<'_> {
             shape.channels,
             taps,
             Outputs::Gated,
+            1,
             Some(norm),
         );
         let depthwise = conv_of(graph, spread.depthwise)?;
@@ -193,7 +204,10 @@ impl Lowering<'_> {
             self.reserve_partials(tiles, result.shape);
         }
         let mut constants = workgroup_constants(THREADS, 1);
-        constants.push(("REDUCED", Constant::Bool(reduced)));
+        constants.extend([
+            ("PIXELS", Constant::Count(PIXELS as u32)),
+            ("REDUCED", Constant::Bool(reduced)),
+        ]);
         self.push(Dispatch {
             what: self.words([spread.norm, spread.product, spread.depthwise, spread.gate]),
             shader: Shader {
@@ -256,19 +270,26 @@ impl Lowering<'_> {
     ) {
         let graph = self.graph;
         let source = self.together(source);
-        let found = mix.shape(graph, source.shape, self.workgroup_bytes);
+        let found = mix.shape(graph, source.shape, &self.tuning);
         let norm = Norm::of(&graph.node(mix.norm).op);
         let (Some(([slots, rows], [room, all])), Some(norm)) = (found, norm) else {
             return;
         };
         let inner = graph.shape(mix.gate).channels;
         let channels = [source.shape.channels, result.shape.channels, inner];
-        let kinds = [Outputs::Paired, Outputs::Gated, Outputs::Paired];
+        let kinds = [
+            (Outputs::Plain, 2),
+            (Outputs::Gated, 1),
+            (Outputs::Plain, 2),
+        ];
         let norms = [None, Some(norm), None];
         let mut numbers = vec![
             ("pitch", 0),
             ("pixels", source.shape.pixels() as u32),
-            ("tiles", source.shape.pixels().div_ceil(4 * slots) as u32),
+            (
+                "tiles",
+                source.shape.pixels().div_ceil(PIXELS * slots) as u32,
+            ),
             ("source", source.offset),
             ("vectors", source.width()),
         ];
@@ -297,14 +318,24 @@ impl Lowering<'_> {
             weights += conv.weight.len();
             let taps: [&[usize]; 2] = [&[0], &[0]];
             let constants = &mut self.constants;
-            let packed = pack(constants, conv, channels[at], taps, kinds[at], norms[at]);
+            let (outputs, together) = kinds[at];
+            let packed = pack(
+                constants,
+                conv,
+                channels[at],
+                taps,
+                outputs,
+                together,
+                norms[at],
+            );
             numbers.extend([(names[at].0, packed.weights), (names[at].1, packed.bias)]);
         }
         let mut constants = workgroup_constants(slots, rows);
         constants.extend([
             ("SCALES", Constant::Bool(scale.is_some())),
             ("ROOM", Constant::Count(room as u32)),
-            ("VECTORS", Constant::Count(all as u32)),
+            ("SHARED", Constant::Count(all as u32)),
+            ("PIXELS", Constant::Count(PIXELS as u32)),
         ]);
         let [first, second, third] = mix.products;
         let named = [
@@ -322,7 +353,7 @@ impl Lowering<'_> {
                 constants,
                 ..Shader::plain(Kernel::Mix)
             },
-            workgroups: folded(source.shape.pixels().div_ceil(4 * slots)),
+            workgroups: folded(source.shape.pixels().div_ceil(PIXELS * slots)),
             flops: (2 * weights * source.shape.pixels()) as u64,
             numbers,
             steps: Vec::new(),

@@ -1,22 +1,20 @@
-//! Dispatches of convolutions: dense ones, phase by phase where they are transposed, and depthwise ones.
+//! Dispatches of dense convolutions, phase by phase where they are transposed.
 
-use super::lower::{Lowering, Place, Source, THREADS, conv_of, vectors};
+use super::lower::{Lowering, THREADS, conv_of};
 use super::pack::{Norm, Outputs, pack};
 use super::pass::{Core, Pass};
-use super::record::{Dispatch, LANES, folded};
+use super::place::{Place, Source};
+use super::record::{Dispatch, folded};
 use super::shader::{Constant, Kernel, Shader};
+use super::tuning::{Block, Tuning};
 use crate::nn::{Conv, Shape, ValueId};
 
-/// The most rows of threads of a workgroup.
-const MOST_ROWS: usize = 4;
-
-/// A thread computes so many neighbouring pixels of a dense, or a depthwise, convolution.
-const PIXELS: usize = 8;
-const DEPTHWISE_PIXELS: usize = 4;
+/// Up to so many output pixels, threads share out what is summed in place of pixels.
+const FEW_PIXELS: usize = 4;
 
 /// How many threads of a workgroup are along x and along y, for so many things along y.
-pub(super) fn workgroup(things: usize) -> (usize, usize) {
-    let rows = things.next_power_of_two().min(MOST_ROWS);
+pub(super) fn workgroup(things: usize, most_rows: usize) -> (usize, usize) {
+    let rows = things.next_power_of_two().min(most_rows);
     (THREADS / rows, rows)
 }
 
@@ -57,17 +55,78 @@ struct Phase {
     first: [isize; 2],
 }
 
+/// Which kernel computes it, and how many pixels and vectors of outputs each of its threads has.
+struct Form {
+    kernel: Kernel,
+    block: Block,
+    slots: usize,
+    rows: usize,
+}
+
+impl Form {
+    /// For so many output pixels and vectors of results.
+    fn of(tuning: &Tuning, pixels: usize, results: usize, gate: bool) -> Self {
+        if pixels <= FEW_PIXELS {
+            return Self {
+                kernel: Kernel::Linear,
+                block: Block::SINGLE,
+                slots: THREADS,
+                rows: 1,
+            };
+        }
+        if let Some(tile) = tuning.tile {
+            let block = tile.block.gated(gate);
+            let blocks = results.div_ceil(block.vectors);
+            if blocks >= tile.fewest_rows {
+                let (slots, rows) = workgroup(blocks, tile.most_rows);
+                let kernel = Kernel::Tiled;
+                return Self {
+                    kernel,
+                    block,
+                    slots,
+                    rows,
+                };
+            }
+        }
+        let block = tuning.registers.fitting(results).gated(gate);
+        let (slots, rows) = workgroup(results.div_ceil(block.vectors), tuning.most_rows);
+        Self {
+            kernel: Kernel::Conv,
+            block,
+            slots,
+            rows,
+        }
+    }
+
+    /// How many workgroups share out rows and columns of pixels.
+    fn tiles(&self, [rows, columns]: [usize; 2]) -> usize {
+        let pixels = self.block.pixels;
+        match self.kernel {
+            Kernel::Conv => (rows * columns.div_ceil(pixels)).div_ceil(self.slots),
+            Kernel::Tiled => (rows * columns).div_ceil(self.slots * pixels),
+            _ => rows * columns,
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, Constant)> {
+        let mut constants = workgroup_constants(self.slots, self.rows);
+        constants.extend([
+            ("PIXELS", Constant::Count(self.block.pixels as u32)),
+            ("VECTORS", Constant::Count(self.block.vectors as u32)),
+        ]);
+        constants
+    }
+}
+
 impl Dense<'_> {
     /// Its dispatches; gives the number of tiles of pixels that they have together.
     pub(super) fn record(self, lowering: &mut Lowering<'_>) -> usize {
         let phases = self.phases();
-        let (slots, _) = self.workgroup();
+        let pixels = self.output.pixels();
+        let form = Form::of(&lowering.tuning, pixels, self.results(), self.gate);
         let tiles: Vec<usize> = phases
             .iter()
-            .map(|phase| {
-                let [rows, columns] = self.flattened(phase.size);
-                (rows * columns.div_ceil(PIXELS)).div_ceil(slots)
-            })
+            .map(|phase| form.tiles(self.flattened(phase.size)))
             .collect();
         let all = tiles.iter().sum();
         if self.reduced {
@@ -75,7 +134,7 @@ impl Dense<'_> {
         }
         let mut first_tile = 0;
         for (phase, tiles) in phases.iter().zip(tiles) {
-            let dispatch = self.dispatch(lowering, phase, tiles, first_tile);
+            let dispatch = self.dispatch(lowering, &form, phase, [first_tile, tiles]);
             lowering.push(dispatch);
             first_tile += tiles;
         }
@@ -106,13 +165,6 @@ impl Dense<'_> {
     fn results(&self) -> usize {
         let square = self.factor.map_or(1, |factor| factor * factor);
         self.result.width() as usize * square
-    }
-
-    fn workgroup(&self) -> (usize, usize) {
-        workgroup(match self.gate {
-            true => self.results(),
-            false => self.results().div_ceil(2),
-        })
     }
 
     fn phases(&self) -> Vec<Phase> {
@@ -148,9 +200,9 @@ impl Dense<'_> {
     fn dispatch(
         &self,
         lowering: &mut Lowering<'_>,
+        form: &Form,
         phase: &Phase,
-        tiles: usize,
-        first_tile: usize,
+        [first_tile, tiles]: [usize; 2],
     ) -> Dispatch {
         let input = self.source.shape;
         let packed = pack(
@@ -159,10 +211,10 @@ impl Dense<'_> {
             input.channels,
             [&phase.taps[0], &phase.taps[1]],
             self.outputs(),
+            form.block.vectors,
             self.norm,
         );
-        let (slots, thread_rows) = self.workgroup();
-        let blocks = packed.pairs.div_ceil(thread_rows);
+        let groups = packed.blocks.div_ceil(form.rows);
         let [height, width] = self.flattened([input.height, input.width]);
         let [rows, columns] = self.flattened(phase.size);
         let result_columns = match self.is_flat() {
@@ -194,8 +246,8 @@ impl Dense<'_> {
             ("bias", packed.bias),
             ("rows", count(rows)),
             ("columns", count(columns)),
-            ("pairs", count(packed.pairs)),
             ("outputs", count(self.results())),
+            ("blocks", count(packed.blocks)),
             ("result", self.result.offset),
             ("result_width", self.result.width()),
             ("result_columns", count(result_columns)),
@@ -206,29 +258,29 @@ impl Dense<'_> {
             ("start_x", count(phase.start[1] * factor)),
             ("factor", count(factor)),
             ("tiles", count(tiles)),
-            ("blocks", count(blocks)),
+            ("groups", count(groups)),
             ("scratch_pitch", 0),
             ("first_tile", count(first_tile)),
         ]);
-        let mut constants = workgroup_constants(slots, thread_rows);
+        let mut constants = form.constants();
         constants.extend([
-            ("PAIRED", Constant::Bool(packed.paired)),
             ("GATED", Constant::Bool(self.gate)),
             ("SCALED", Constant::Bool(self.norm.is_some())),
             ("REDUCED", Constant::Bool(self.reduced)),
+            ("SLIDES", Constant::Bool(step[1] == 1)),
         ]);
         let taps = phase.taps[0].len() * phase.taps[1].len();
         Dispatch {
             what: self.what.clone(),
             shader: Shader {
-                kernel: Kernel::Conv,
+                kernel: form.kernel,
                 constants,
                 before: self.before.clone(),
                 after: self.after.clone(),
             },
             numbers,
             steps: self.steps.clone(),
-            workgroups: folded(tiles * blocks),
+            workgroups: folded(tiles * groups),
             flops: (2 * taps * input.channels * self.conv.outputs * phase.size[0] * phase.size[1])
                 as u64,
         }
@@ -236,72 +288,53 @@ impl Dense<'_> {
 }
 
 impl Lowering<'_> {
-    pub(super) fn depthwise(
+    pub(super) fn conv(
         &mut self,
         pass: &Pass,
         source: Source,
         result: Place,
         own: &[(ValueId, Place)],
-    ) {
-        let Core::Depthwise { conv: value, gate } = pass.core else {
-            return;
+        reduced: bool,
+    ) -> Option<usize> {
+        let Core::Conv {
+            norm,
+            conv: value,
+            gate,
+            shuffle,
+        } = pass.core
+        else {
+            return None;
         };
-        let Some(conv) = conv_of(self.graph, value) else {
-            return;
-        };
+        let graph = self.graph;
+        let conv = conv_of(graph, value)?;
+        let norm_op = norm.map(|norm| &graph.node(norm).op);
         let (before, mut steps) = self.steps(&pass.before, own);
-        let (after, numbers_after) = self.steps(&pass.after, own);
-        steps.extend(numbers_after);
-        let channels = conv.outputs;
-        let weights = self.constants.position();
-        // Channels are filled up for each tap.
-        for tap in conv.weight.chunks(channels) {
-            self.constants.push(tap);
-        }
-        let bias = match &conv.bias {
-            Some(bias) => self.constants.push(bias),
-            None => self.constants.push(&vec![0.0; channels]),
-        };
-        let (input, output) = (source.shape, self.graph.shape(value));
-        let first = [0, 1].map(|axis| -conv.padding[axis][0]);
-        let groups = output.height * output.width.div_ceil(DEPTHWISE_PIXELS);
-        let mut numbers = vec![("pitch", 0)];
-        numbers.extend(source.numbers());
-        numbers.extend([
-            ("height", input.height as u32),
-            ("width", input.width as u32),
-            ("taps_y", conv.kernel[0] as u32),
-            ("taps_x", conv.kernel[1] as u32),
-            ("step_y", conv.stride[0] as u32),
-            ("step_x", conv.stride[1] as u32),
-            // Two's complement, which the kernel reads it as.
-            ("first_y", first[0] as u32),
-            ("first_x", first[1] as u32),
-            ("weights", weights),
-            ("bias", bias),
-            ("rows", output.height as u32),
-            ("columns", output.width as u32),
-            ("outputs", result.width()),
-            ("result", result.offset),
-            ("result_channels", result.shape.channels as u32),
-        ]);
-        let named = pass.before.iter().copied().chain([value]);
+        let (after, numbers) = self.steps(&pass.after, own);
+        steps.extend(numbers);
+        let named = pass.before.iter().copied().chain(norm).chain([value]);
         let mut what = self.words(named.chain(pass.after.iter().copied()));
         if gate {
             what += ", gate";
         }
-        self.push(Dispatch {
-            what,
-            shader: Shader {
-                kernel: Kernel::Depthwise,
-                constants: vec![("GATED", Constant::Bool(gate))],
-                before,
-                after,
-            },
-            numbers,
+        if shuffle.is_some() {
+            what += ", pixel shuffle";
+        }
+        let dense = Dense {
+            conv,
+            output: graph.shape(value),
+            norm: norm_op.and_then(Norm::of),
+            gate,
+            factor: shuffle,
+            source,
+            result,
+            // A shuffled vector's tile is not that of its channels.
+            reduced: reduced && shuffle.is_none(),
+            before,
+            after,
             steps,
-            workgroups: folded((groups * result.width() as usize).div_ceil(THREADS)),
-            flops: (2 * conv.kernel[0] * conv.kernel[1] * vectors(output) * LANES) as u64,
-        });
+            what,
+        };
+        let tiles = dense.record(self);
+        (reduced && shuffle.is_none()).then_some(tiles)
     }
 }

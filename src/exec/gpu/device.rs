@@ -7,17 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use rayon::prelude::*;
 use wgpu::{
     Backend, Backends, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
-    BindingType, Buffer, BufferBindingType, BufferDescriptor, BufferUsages, ComputePipeline,
-    ComputePipelineDescriptor, DeviceType, ErrorFilter, Features, Instance, InstanceDescriptor,
-    Limits, PipelineCompilationOptions, PipelineLayout, PipelineLayoutDescriptor, PollType,
-    ShaderModuleDescriptor, ShaderSource, ShaderStages, SubmissionIndex,
+    BindingType, Buffer, BufferBindingType, ComputePipeline, ComputePipelineDescriptor, DeviceType,
+    Features, Instance, InstanceDescriptor, Limits, PipelineCompilationOptions, PipelineLayout,
+    PipelineLayoutDescriptor, PollType, ShaderModuleDescriptor, ShaderSource, ShaderStages,
+    SubmissionIndex,
 };
 
-use super::allocation::{Allocation, Allocations};
-use super::fault::{Fault, Faults};
+use super::allocation::Allocations;
+use super::fault::Faults;
 use super::shader::{Precision, Shader};
 use super::staging::PATIENCE;
 use super::trusted::{Checks, module};
+use super::tuning::Tuning;
 use crate::exec::ExecError;
 
 /// Members of the kernels' uniform buffers lie at multiples of so many bytes, which every device takes.
@@ -133,6 +134,7 @@ pub(super) struct Device {
     pub(super) queue: wgpu::Queue,
     pub(super) precision: Precision,
     pub(super) limits: Limits,
+    pub(super) tuning: Tuning,
     network: Layout,
     around: Layout,
     pipelines: Mutex<HashMap<Shader, ComputePipeline>>,
@@ -149,8 +151,12 @@ struct Layout {
     pipeline: PipelineLayout,
 }
 
+fn workgroup_bytes(limits: &Limits) -> usize {
+    limits.max_compute_workgroup_storage_size as usize
+}
+
 impl Device {
-    /// Opens an adapter.
+    /// Opens an adapter, with kernels cut for its kind.
     ///
     /// # Errors
     /// Fails if it has no float16 and that was asked for, or the driver fails.
@@ -172,7 +178,8 @@ impl Device {
         };
         let request = adapter.inner.request_device(&wgpu::DeviceDescriptor {
             label: Some("bundle"),
-            required_features: needed,
+            // Timestamps cost nothing where none are taken.
+            required_features: needed | adapter.inner.features() & Features::TIMESTAMP_QUERY,
             required_limits: limits.clone(),
             ..Default::default()
         });
@@ -189,6 +196,7 @@ impl Device {
             device,
             queue,
             precision,
+            tuning: Tuning::of(adapter.facts.kind, workgroup_bytes(&limits)),
             limits,
             pipelines: Mutex::default(),
             buffers: Arc::default(),
@@ -196,6 +204,14 @@ impl Device {
             adapter: adapter.clone(),
             checks,
         })
+    }
+
+    /// The same with kernels cut for another kind of adapter.
+    pub(super) fn tuned_for(self, kind: AdapterKind) -> Self {
+        Self {
+            tuning: Tuning::of(kind, workgroup_bytes(&self.limits)),
+            ..self
+        }
     }
 
     /// Opens the same adapter again, as it was opened before: for when the device was lost.
@@ -206,7 +222,10 @@ impl Device {
         let limits = self.limits.clone();
         let opened = Self::open(&self.adapter, self.precision, limits, self.checks)?;
         opened.buffers.set_cap(self.buffers.cap());
-        Ok(opened)
+        Ok(Self {
+            tuning: self.tuning,
+            ..opened
+        })
     }
 
     pub(super) fn failure(&self, message: impl Into<String>) -> ExecError {
@@ -216,50 +235,9 @@ impl Device {
         }
     }
 
-    /// The largest buffer that kernels can see, in bytes. They count what is in it in 32 bits.
-    pub(super) fn largest(&self) -> u64 {
-        let binding = self.limits.max_storage_buffer_binding_size;
-        let buffer = self.limits.max_buffer_size;
-        binding.min(buffer).min(u64::from(u32::MAX))
-    }
-
-    /// Fails if something is larger than any buffer can be.
-    pub(super) fn holds(
-        &self,
-        what: &'static str,
-        bytes: u64,
-        advice: &'static str,
-    ) -> Result<(), ExecError> {
-        self.at_most(self.largest(), what, bytes, advice)
-    }
-
-    /// Fails if things that must be there together are larger than what the device may hold.
-    pub(super) fn holds_together(
-        &self,
-        what: &'static str,
-        bytes: u64,
-        advice: &'static str,
-    ) -> Result<(), ExecError> {
-        self.at_most(self.buffers.cap(), what, bytes, advice)
-    }
-
-    fn at_most(
-        &self,
-        most: u64,
-        what: &'static str,
-        bytes: u64,
-        advice: &'static str,
-    ) -> Result<(), ExecError> {
-        match bytes <= most {
-            true => Ok(()),
-            false => Err(ExecError::TooLarge {
-                what,
-                device: self.name.clone(),
-                most,
-                bytes,
-                advice,
-            }),
-        }
+    /// Whether it notes the time before and after passes.
+    pub(super) fn has_timestamps(&self) -> bool {
+        self.device.features().contains(Features::TIMESTAMP_QUERY)
     }
 
     /// Fails if anything has gone wrong on the device.
@@ -314,6 +292,11 @@ impl Device {
         &self,
         mapped: &mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     ) -> Result<(), ExecError> {
+        if let Ok(received) = mapped.try_recv() {
+            return self.checked(received);
+        }
+        // Nobody has looked at the device since it was done.
+        self.wait(None)?;
         let received = self.checked(mapped.recv_timeout(PATIENCE))?;
         self.checked(received)
     }
@@ -367,90 +350,6 @@ impl Device {
                 compilation_options: options,
                 cache: None,
             })
-    }
-
-    /// A buffer of so many bytes, at least one vector.
-    ///
-    /// # Errors
-    /// Fails if there is no room for it.
-    pub(super) fn buffer(
-        &self,
-        label: &'static str,
-        bytes: u64,
-        usage: BufferUsages,
-    ) -> Result<Allocation, ExecError> {
-        self.allocated(label, bytes, usage, false)
-    }
-
-    /// The same, ready to be written from here.
-    ///
-    /// # Errors
-    /// As [`Device::buffer`].
-    pub(super) fn mapped(
-        &self,
-        label: &'static str,
-        bytes: u64,
-        usage: BufferUsages,
-    ) -> Result<Allocation, ExecError> {
-        self.allocated(label, bytes, usage, true)
-    }
-
-    /// A buffer that holds these bytes, whole words.
-    ///
-    /// # Errors
-    /// As [`Device::buffer`].
-    pub(super) fn filled(
-        &self,
-        label: &'static str,
-        bytes: &[u8],
-        usage: BufferUsages,
-    ) -> Result<Allocation, ExecError> {
-        let buffer = self.mapped(label, bytes.len() as u64, usage)?;
-        let mut view = self.checked(buffer.get_mapped_range_mut(..))?;
-        view.slice(..bytes.len()).copy_from_slice(bytes);
-        drop(view);
-        buffer.unmap();
-        Ok(buffer)
-    }
-
-    fn allocated(
-        &self,
-        label: &'static str,
-        bytes: u64,
-        usage: BufferUsages,
-        mapped_at_creation: bool,
-    ) -> Result<Allocation, ExecError> {
-        let size = bytes.max(16).next_multiple_of(4);
-        let Some(share) = self.buffers.take(size) else {
-            let cap = self.buffers.cap();
-            let message = format!("{bytes} bytes of {label} would be more than the {cap} allowed");
-            return Err(Fault::Memory(message).on(&self.name));
-        };
-        let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
-        let others = [ErrorFilter::Validation, ErrorFilter::Internal]
-            .map(|filter| self.device.push_error_scope(filter));
-        let buffer = self.device.create_buffer(&BufferDescriptor {
-            label: Some(label),
-            size,
-            usage,
-            mapped_at_creation,
-        });
-        // In reverse order.
-        let errors = others.into_iter().rev().chain([memory]);
-        let errors: Vec<Option<wgpu::Error>> = errors
-            .map(|scope| pollster::block_on(scope.pop()))
-            .collect();
-        self.check()?;
-        match errors.into_iter().flatten().next() {
-            Some(error) => {
-                let message = format!("no room for {bytes} bytes of {label}: {error}");
-                Err(match error {
-                    wgpu::Error::OutOfMemory { .. } => Fault::Memory(message).on(&self.name),
-                    _ => self.failure(message),
-                })
-            }
-            None => Ok(share.of(buffer)),
-        }
     }
 
     /// Binds buffers to the kernels of a network, or to those around it; the last, of which `SLOT` bytes are seen, has a

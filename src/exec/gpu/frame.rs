@@ -1,6 +1,7 @@
 //! Frames around a network on the GPU: the tables that kernels need of them, and their dispatches.
 
-use super::lower::{Place, THREADS, vectors};
+use super::lower::THREADS;
+use super::place::{Place, vectors};
 use super::record::{Dispatch, folded};
 use super::shader::{Kernel, Shader};
 use crate::exec::{Finish, Frame, frame::sources};

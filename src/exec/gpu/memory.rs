@@ -96,11 +96,15 @@ impl Around {
 
 /// The memory of an image's values, in bytes.
 pub(super) fn image_bytes(device: &Device, recording: &Recording) -> u64 {
-    let number = match device.precision {
+    (recording.pitch * LANES) as u64 * number_bytes(device.precision)
+}
+
+/// The memory of a number of a value, in bytes.
+pub(super) fn number_bytes(precision: Precision) -> u64 {
+    match precision {
         Precision::Single => 4,
         Precision::Half => 2,
-    };
-    (recording.pitch * LANES * number) as u64
+    }
 }
 
 /// The memory of an image's partial results, in bytes.

@@ -10,6 +10,7 @@ mod allocation;
 mod block;
 mod constants;
 mod dense;
+mod depthwise;
 mod device;
 mod fault;
 mod frame;
@@ -17,7 +18,10 @@ mod lower;
 mod memory;
 mod pack;
 mod pass;
+mod place;
+mod pointwise;
 mod reading;
+mod rearrange;
 mod record;
 mod reduction;
 mod resident;
@@ -26,7 +30,10 @@ mod shader;
 mod staging;
 mod step;
 mod submission;
+mod timer;
+mod traffic;
 mod trusted;
+mod tuning;
 mod upload;
 
 use std::num::NonZeroUsize;
@@ -40,6 +47,7 @@ use crate::nn::Program;
 use device::Device;
 use shader::Kernel;
 use trusted::Checks;
+use tuning::Tuning;
 
 /// A GPU.
 #[derive(Clone, Debug)]
@@ -47,6 +55,7 @@ pub struct Gpu {
     device: Arc<Device>,
     facts: Facts,
     windows: Option<NonZeroUsize>,
+    profile: bool,
 }
 
 impl Gpu {
@@ -55,7 +64,7 @@ impl Gpu {
     /// # Errors
     /// Fails if half precision was asked for and the adapter has none, or if its driver fails.
     pub fn new(adapter: &Adapter, precision: Precision) -> Result<Self, ExecError> {
-        Self::with_limits(adapter, precision, adapter.limits())
+        Self::open(adapter, precision, adapter.limits(), adapter.facts.kind)
     }
 
     /// The same with the limits that every device has that can compute at all.
@@ -63,19 +72,36 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub fn with_least_limits(adapter: &Adapter, precision: Precision) -> Result<Self, ExecError> {
-        Self::with_limits(adapter, precision, wgpu::Limits::downlevel_defaults())
+        let limits = wgpu::Limits::downlevel_defaults();
+        Self::open(adapter, precision, limits, adapter.facts.kind)
     }
 
-    fn with_limits(
+    fn open(
         adapter: &Adapter,
         precision: Precision,
         limits: wgpu::Limits,
+        kind: AdapterKind,
     ) -> Result<Self, ExecError> {
         Ok(Self {
-            device: Arc::new(Device::open(adapter, precision, limits, Checks::asked())?),
+            device: Arc::new(
+                Device::open(adapter, precision, limits, Checks::asked())?.tuned_for(kind),
+            ),
             facts: adapter.facts.clone(),
             windows: None,
+            profile: false,
         })
+    }
+
+    /// Opens an adapter with kernels cut for another kind of adapter, so that those of every kind can be tested on each.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub fn tuned_for(
+        adapter: &Adapter,
+        precision: Precision,
+        kind: AdapterKind,
+    ) -> Result<Self, ExecError> {
+        Self::open(adapter, precision, adapter.limits(), kind)
     }
 
     /// The same with at most so many bytes of the device's memory, which other programs use too. Set before networks are
@@ -93,6 +119,21 @@ impl Gpu {
         self
     }
 
+    /// The same with a profile of each network ([`Session::profile`]), or without one.
+    ///
+    /// # Errors
+    /// Fails if a profile is wanted and the device has no timestamps.
+    pub fn with_profile(mut self, profile: bool) -> Result<Self, ExecError> {
+        if profile && !self.device.has_timestamps() {
+            return Err(self.device.failure(
+                "its driver gives no timestamps, of which a profile is made: run without a profile, or make one on \
+                 another device; the CPU always can",
+            ));
+        }
+        self.profile = profile;
+        Ok(self)
+    }
+
     /// The names of the kernels that run a program on images, or on the windows of frames, in their order.
     ///
     /// # Errors
@@ -102,8 +143,7 @@ impl Gpu {
         program: &Program,
         is_frame: bool,
     ) -> Result<Vec<&'static str>, ExecError> {
-        let workgroup = self.device.limits.max_compute_workgroup_storage_size as usize;
-        let kernels = kernels(program, is_frame, workgroup)?;
+        let kernels = kernels(program, is_frame, self.device.tuning)?;
         Ok(kernels.into_iter().map(Kernel::name).collect())
     }
 }
@@ -122,12 +162,8 @@ impl AdapterKind {
 }
 
 /// What [`session`] dispatches for a program, with what is around the network.
-fn kernels(
-    program: &Program,
-    is_frame: bool,
-    workgroup_bytes: usize,
-) -> Result<Vec<Kernel>, ExecError> {
-    let recording = lower::lower(program, workgroup_bytes)?;
+fn kernels(program: &Program, is_frame: bool, tuning: Tuning) -> Result<Vec<Kernel>, ExecError> {
+    let recording = lower::lower(program, tuning)?;
     let own = recording
         .dispatches
         .iter()
@@ -167,7 +203,8 @@ impl Executor for Gpu {
     }
 
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, ExecError> {
-        let session = session::GpuSession::new(self.device.clone(), program, self.windows)?;
+        let session =
+            session::GpuSession::new(self.device.clone(), program, self.windows, self.profile)?;
         Ok(Box::new(session))
     }
 }

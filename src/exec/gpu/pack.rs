@@ -1,22 +1,18 @@
-//! Weights of dense convolutions and matrix products, packed as `shaders/conv.wgsl` reads them.
+//! Weights of dense convolutions and matrix products, packed as `shaders/shared/dense.wgsl` has them.
 
 use super::constants::Constants;
 use super::record::LANES;
 use crate::nn::{Conv, Op};
 
-/// Which output channel stands in each lane of the output vectors, and how they are grouped.
+/// Which output channel stands in each lane of the vectors of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outputs {
-    /// In order, two vectors together if there is more than one.
+    /// In order.
     Plain,
-    /// A vector of the first half with the same one of the second.
+    /// Those of the first half in order; those of the second half are what they are multiplied with.
     Gated,
-    /// Those of each pixel of a `factor * factor` block together (pixel shuffle), two vectors together.
+    /// Those of each pixel of a `factor * factor` block together (pixel shuffle).
     Shuffled { factor: usize },
-    /// In order, two vectors together even if there is one.
-    Paired,
-    /// In order, each vector alone.
-    Single,
 }
 
 /// A layer norm's weight and bias, which are multiplied into the product that follows.
@@ -46,17 +42,16 @@ impl<'a> Norm<'a> {
 pub(super) struct Packed {
     pub(super) weights: u32,
     pub(super) bias: u32,
-    /// How many pairs of output vectors there are, or vectors where they stand alone.
-    pub(super) pairs: usize,
-    pub(super) paired: bool,
+    /// How many blocks of vectors of results there are.
+    pub(super) blocks: usize,
 }
 
 impl Outputs {
-    /// How many output vectors there are.
+    /// How many vectors of results there are.
     fn vectors(self, conv: &Conv) -> usize {
         match self {
-            Self::Plain | Self::Paired | Self::Single => conv.outputs.div_ceil(LANES),
-            Self::Gated => 2 * (conv.outputs / 2).div_ceil(LANES),
+            Self::Plain => conv.outputs.div_ceil(LANES),
+            Self::Gated => (conv.outputs / 2).div_ceil(LANES),
             Self::Shuffled { factor } => {
                 let square = factor * factor;
                 square * (conv.outputs / square).div_ceil(LANES)
@@ -64,45 +59,48 @@ impl Outputs {
         }
     }
 
-    /// The output channel that stands in a lane; `None` for one that there is not.
-    fn channel(self, conv: &Conv, vector: usize, lane: usize) -> Option<usize> {
-        let within = |index: usize, count: usize| Some(index).filter(|index| *index < count);
+    /// The halves that the output channels have.
+    fn halves(self) -> usize {
         match self {
-            Self::Plain | Self::Paired | Self::Single => {
-                within(LANES * vector + lane, conv.outputs)
-            }
-            Self::Gated => {
-                let half = conv.outputs / 2;
-                let index = within(LANES * (vector / 2) + lane, half)?;
-                Some(vector % 2 * half + index)
-            }
-            Self::Shuffled { factor } => {
-                let square = factor * factor;
-                let width = (conv.outputs / square).div_ceil(LANES);
-                let index = within(LANES * (vector % width) + lane, conv.outputs / square)?;
-                Some(index * square + vector / width)
-            }
+            Self::Gated => 2,
+            _ => 1,
         }
+    }
+
+    /// The output channel that stands in a lane; `None` for one that there is not.
+    fn channel(self, conv: &Conv, half: usize, vector: usize, lane: usize) -> Option<usize> {
+        let (width, square) = match self {
+            Self::Shuffled { factor } => (self.vectors(conv) / (factor * factor), factor * factor),
+            _ => (self.vectors(conv), 1),
+        };
+        let count = conv.outputs / self.halves() / square;
+        let index = LANES * (vector % width) + lane;
+        let there = vector < self.vectors(conv) && index < count;
+        there.then(|| half * count + index * square + vector / width)
     }
 }
 
-/// Packs the weights of a convolution of `inputs` channels for these taps (kernel rows and columns).
+/// Packs the weights of a convolution of `inputs` channels for these taps (kernel rows and columns), in blocks of
+/// `together` vectors of results.
 pub(super) fn pack(
     constants: &mut Constants,
     conv: &Conv,
     inputs: usize,
     taps: [&[usize]; 2],
     outputs: Outputs,
+    together: usize,
     norm: Option<Norm<'_>>,
 ) -> Packed {
-    let vectors = outputs.vectors(conv);
-    let paired = match outputs {
-        Outputs::Paired => true,
-        Outputs::Single => false,
-        _ => vectors > 1,
+    let blocks = outputs.vectors(conv).div_ceil(together);
+    // The output channels of a block, lane by lane.
+    let lanes = |block: usize| {
+        let halves = 0..outputs.halves();
+        halves.flat_map(move |half| {
+            let vectors = together * block..together * (block + 1);
+            let lanes = vectors.flat_map(|vector| (0..LANES).map(move |lane| (vector, lane)));
+            lanes.map(move |(vector, lane)| outputs.channel(conv, half, vector, lane))
+        })
     };
-    let together = if paired { 2 } else { 1 };
-    let pairs = vectors.div_ceil(together);
     let weight = |row: usize, column: usize, input: usize, output: usize| {
         let per_group = inputs / conv.groups;
         let group = output / (conv.outputs / conv.groups);
@@ -115,17 +113,14 @@ pub(super) fn pack(
     };
     let scale = |input: usize| norm.map_or(1.0, |n| n.weight.get(input).copied().unwrap_or(0.0));
     let weights = constants.position();
-    for pair in 0..pairs {
+    for block in 0..blocks {
         for row in taps[0] {
             for column in taps[1] {
                 for input in 0..inputs.next_multiple_of(LANES) {
-                    for vector in together * pair..together * (pair + 1) {
-                        for lane in 0..LANES {
-                            let channel = outputs.channel(conv, vector, lane);
-                            let number = channel
-                                .map_or(0.0, |o| weight(*row, *column, input, o) * scale(input));
-                            constants.push_one(number);
-                        }
+                    for channel in lanes(block) {
+                        let number =
+                            channel.map_or(0.0, |o| weight(*row, *column, input, o) * scale(input));
+                        constants.push_one(number);
                     }
                 }
             }
@@ -143,16 +138,12 @@ pub(super) fn pack(
         })
     };
     let bias = constants.position();
-    for vector in 0..together * pairs {
-        for lane in 0..LANES {
-            let channel = outputs.channel(conv, vector, lane);
-            constants.push_one(channel.map_or(0.0, |output| shift(output) as f32));
-        }
+    for channel in (0..blocks).flat_map(lanes) {
+        constants.push_one(channel.map_or(0.0, |output| shift(output) as f32));
     }
     Packed {
         weights,
         bias,
-        pairs,
-        paired,
+        blocks,
     }
 }

@@ -6,6 +6,7 @@
 
 use super::block::{Mix, Spread};
 use super::step::{is_cheap, is_step};
+use super::tuning::Tuning;
 use crate::nn::{Graph, Op, Shape, ValueId};
 
 /// The most steps of a pass: so many have room in `Args` of `shaders/shared/values.wgsl`.
@@ -49,19 +50,14 @@ pub(super) enum Core {
     Mix(Mix),
 }
 
-/// Cuts the steps of a chain into passes; `shape` is that of their source, `workgroup_bytes` the memory of a workgroup.
-pub(super) fn passes(
-    graph: &Graph,
-    steps: &[ValueId],
-    shape: Shape,
-    workgroup_bytes: usize,
-) -> Vec<Pass> {
+/// Cuts the steps of a chain into passes; `shape` is that of their source.
+pub(super) fn passes(graph: &Graph, steps: &[ValueId], shape: Shape, tuning: &Tuning) -> Vec<Pass> {
     let mut passes: Vec<Pass> = Vec::new();
     let mut cut = Cut {
         graph,
         steps,
         at: 0,
-        workgroup_bytes,
+        tuning,
     };
     let mut shape = shape;
     while cut.at < steps.len() {
@@ -77,7 +73,7 @@ struct Cut<'a> {
     steps: &'a [ValueId],
     /// The next step.
     at: usize,
-    workgroup_bytes: usize,
+    tuning: &'a Tuning,
 }
 
 impl Cut<'_> {
@@ -153,11 +149,11 @@ impl Cut<'_> {
     /// A half of NAFNet's block, if one comes next; and its result.
     fn half_block(&mut self, shape: Shape) -> Option<(Core, ValueId)> {
         let steps = &self.steps[self.at..];
-        if let Some(spread) = Spread::of(self.graph, steps, shape) {
+        if let Some(spread) = Spread::of(self.graph, steps, shape, self.tuning) {
             self.at += Spread::STEPS;
             return Some((Core::Spread(spread), spread.result()));
         }
-        let mix = Mix::of(self.graph, steps, shape, self.workgroup_bytes)?;
+        let mix = Mix::of(self.graph, steps, shape, self.tuning)?;
         self.at += mix.steps();
         Some((Core::Mix(mix), mix.result()))
     }

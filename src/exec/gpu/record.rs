@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::shader::Shader;
+use super::traffic::Traffic;
 
 /// How many numbers a vector has.
 pub(crate) const LANES: usize = 4;
@@ -30,6 +31,8 @@ pub(crate) struct Dispatch {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Recording {
     pub(crate) dispatches: Vec<Dispatch>,
+    /// What each dispatch must at least read and write.
+    pub(crate) traffic: Vec<Traffic>,
     /// Learnt numbers, in whole vectors.
     pub(crate) constants: Vec<f32>,
     /// From an image's values to the next image's, in vectors.
@@ -48,6 +51,12 @@ impl Dispatch {
         words.resize(words.len().next_multiple_of(LANES), 0);
         words.extend(self.steps.iter().flatten());
         words
+    }
+
+    /// A member of the kernel's `Kernel`, if it has one of that name.
+    pub(crate) fn number(&self, name: &str) -> Option<u32> {
+        let mut numbers = self.numbers.iter();
+        numbers.find_map(|(member, number)| (*member == name).then_some(*number))
     }
 
     /// Sets a member of the kernel's `Kernel`, if it has one of that name.

@@ -1,8 +1,9 @@
 //! Dispatches of reductions: partial moments, what they are merged to, and the product that is all that is done with a mean.
 
 use super::dense::{workgroup, workgroup_constants};
-use super::lower::{Lowering, Source, THREADS, width};
+use super::lower::Lowering;
 use super::pack::{Outputs, pack};
+use super::place::{Source, width};
 use super::record::{Dispatch, LANES, folded};
 use super::shader::{Constant, Kernel, Shader};
 use crate::nn::{Chain, Op, Shape, ValueId};
@@ -10,12 +11,21 @@ use crate::nn::{Chain, Op, Shape, ValueId};
 /// A tile has so many pixels.
 const TILE_PIXELS: usize = 1024;
 
+/// The most vectors that are merged at a time.
+const MOST_MERGED: usize = 16;
+
+/// The threads that merge what there is of a value's partial moments.
+fn merging(shape: Shape) -> Vec<(&'static str, Constant)> {
+    let (slots, rows) = workgroup(width(shape) as usize, MOST_MERGED);
+    workgroup_constants(slots, rows)
+}
+
 impl Lowering<'_> {
     /// Partial moments of a value; gives the number of tiles.
     pub(super) fn reduce(&mut self, source: Source) -> usize {
         let shape = source.shape;
         let tiles = shape.pixels().div_ceil(TILE_PIXELS);
-        let (slots, rows) = workgroup(source.width() as usize);
+        let (slots, rows) = workgroup(source.width() as usize, self.tuning.most_rows);
         let blocks = (source.width() as usize).div_ceil(rows);
         self.reserve_partials(tiles, shape);
         let mut numbers = vec![("pitch", 0)];
@@ -48,7 +58,7 @@ impl Lowering<'_> {
             _ => (0, 1, 0.0),
         };
         let result = self.place(reduction);
-        let mut constants = workgroup_constants(THREADS, 1);
+        let mut constants = merging(shape);
         constants.push(("MODE", Constant::Count(mode)));
         self.push(Dispatch {
             what: self.words([reduction]),
@@ -109,14 +119,15 @@ impl Lowering<'_> {
             conv,
             shape.channels,
             [&[0], &[0]],
-            Outputs::Single,
+            Outputs::Plain,
+            1,
             None,
         );
         let result = self.place(value);
         self.push(Dispatch {
             what: format!("mean, {}", self.words([value])),
             shader: Shader {
-                constants: workgroup_constants(THREADS, 1),
+                constants: merging(shape),
                 ..Shader::plain(Kernel::Squeeze)
             },
             numbers: vec![

@@ -12,6 +12,7 @@ use super::record::{Dispatch, Recording};
 use super::shader::Shader;
 use super::staging::Staging;
 use super::submission::{Batch, FIRST_FLOPS, Item, Submissions};
+use super::traffic::Traffic;
 use super::upload::slots;
 use crate::exec::ExecError;
 use crate::progress::Progress;
@@ -45,7 +46,8 @@ pub(super) struct Work<'a> {
 pub(super) enum Stage {
     /// A dispatch around the network, for so many images; so many windows are finished with it.
     Around {
-        dispatch: Dispatch,
+        dispatch: Box<Dispatch>,
+        traffic: Traffic,
         images: usize,
         windows: usize,
     },
@@ -54,11 +56,12 @@ pub(super) enum Stage {
 }
 
 impl Resident {
-    /// Brings a network to a device. So many results may be under way.
+    /// Brings a network to a device. So many results may be under way; with `profile`, what is run is timed.
     pub(super) fn new(
         device: Arc<Device>,
         recording: &Recording,
         depth: usize,
+        profile: bool,
     ) -> Result<Self, ExecError> {
         let shaders: Vec<&Shader> = recording.dispatches.iter().map(|d| &d.shader).collect();
         let pipelines = device.pipelines(&shaders)?;
@@ -69,7 +72,7 @@ impl Resident {
         let numbers = device.filled("numbers of dispatches", slots, BufferUsages::UNIFORM)?;
         device.check()?;
         Ok(Self {
-            submissions: Submissions::new(device.clone()),
+            submissions: Submissions::new(device.clone(), profile),
             device,
             pipelines,
             constants,
@@ -88,7 +91,7 @@ impl Resident {
         recording: &Recording,
         depth: usize,
     ) -> Result<(), ExecError> {
-        let mut new = Self::new(device.clone(), recording, depth)?;
+        let mut new = Self::new(device.clone(), recording, depth, false)?;
         std::mem::swap(&mut new.submissions, &mut self.submissions);
         new.submissions.restart(device);
         *self = new;
@@ -149,6 +152,7 @@ impl Resident {
             around: &memory.bindings,
             before: &|_| {},
             after: &|_| {},
+            copied: None,
         };
         self.submissions.hand_over(&batch, progress)?;
         self.submissions.wait(0, progress)
@@ -201,6 +205,7 @@ impl Resident {
             around: &bindings,
             before: &before,
             after: &after,
+            copied: Some([frame + tables + numbers, bytes]),
         };
         let [first, last] = self.submissions.hand_over(&batch, progress)?;
         self.staging.used(upload, first);
@@ -230,8 +235,8 @@ impl Stage {
 impl Work<'_> {
     /// Its dispatches: those of the network, and those around it with their pipelines.
     fn items<'a>(
-        &self,
-        recording: &Recording,
+        &'a self,
+        recording: &'a Recording,
         own: &'a [ComputePipeline],
         around: &'a [ComputePipeline],
     ) -> Vec<Item<'a>> {
@@ -242,10 +247,11 @@ impl Work<'_> {
                 Stage::Network { images } => items.extend(network(recording, own, *images)),
                 Stage::Around {
                     dispatch,
+                    traffic,
                     images,
                     windows,
                 } => items.extend(around.next().map(|(place, pipeline)| {
-                    Item::new(dispatch, pipeline, place, *images).finishing(*windows)
+                    Item::new(dispatch, *traffic, pipeline, place, *images).finishing(*windows)
                 })),
             }
         }
@@ -255,10 +261,13 @@ impl Work<'_> {
 
 /// The network's dispatches for so many images.
 fn network<'a>(
-    recording: &Recording,
+    recording: &'a Recording,
     pipelines: &'a [ComputePipeline],
     images: usize,
 ) -> impl Iterator<Item = Item<'a>> {
-    let both = recording.dispatches.iter().zip(pipelines).enumerate();
-    both.map(move |(place, (dispatch, pipeline))| Item::new(dispatch, pipeline, place, images))
+    let both = recording.dispatches.iter().zip(&recording.traffic);
+    let all = both.zip(pipelines).enumerate();
+    all.map(move |(place, ((dispatch, traffic), pipeline))| {
+        Item::new(dispatch, *traffic, pipeline, place, images)
+    })
 }

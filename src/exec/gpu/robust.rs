@@ -52,7 +52,7 @@ fn unet() -> Arc<Program> {
 }
 
 fn session(device: &Arc<Device>) -> GpuSession {
-    GpuSession::new(device.clone(), nafnet(), NonZeroUsize::new(TOGETHER)).unwrap()
+    GpuSession::new(device.clone(), nafnet(), NonZeroUsize::new(TOGETHER), false).unwrap()
 }
 
 /// A frame of so many rows and 90 columns.
@@ -201,6 +201,33 @@ fn without_memory_for_one_window_the_error_says_so() {
 }
 
 #[test]
+fn where_memory_is_short_frames_wait_for_each_other() {
+    let Some(device) = device(Checks::NoLoops) else {
+        return;
+    };
+    let one_window =
+        || GpuSession::new(device.clone(), nafnet(), Some(NonZeroUsize::MIN), false).unwrap();
+    let frames = [frame(60, 0), frame(60, 1), frame(60, 2)];
+    let wanted: Vec<Vec<u32>> = frames.iter().map(|frame| wanted(&device, frame)).collect();
+    let mut session = one_window();
+    session.submit(frames[0].clone(), &Silent).unwrap();
+    session.collect(&Silent).unwrap().unwrap();
+    // What one frame needs, and no byte more.
+    device.buffers.set_cap(device.buffers.held());
+    drop(session);
+    let mut session = one_window();
+    for frame in &frames {
+        session.submit(frame.clone(), &Silent).unwrap();
+    }
+    assert_eq!(session.depth(), 1);
+    for wanted in &wanted {
+        let found = session.collect(&Silent).unwrap().unwrap();
+        assert_eq!(bits(&found), *wanted);
+    }
+    assert!(session.collect(&Silent).unwrap().is_none());
+}
+
+#[test]
 fn a_device_that_is_lost_is_opened_once_more() {
     let frames = [frame(60, 0), frame(70, 1), frame(60, 2)];
     let ran = disturbed(&frames, |session| session.resident.device.device.destroy());
@@ -248,7 +275,7 @@ fn what_does_not_fit_is_refused_before_it_is_run() {
     );
     assert!(text.contains("--device cpu"), "{text}");
     device.buffers.set_cap(10_000);
-    let Err(error) = GpuSession::new(device.clone(), nafnet(), None) else {
+    let Err(error) = GpuSession::new(device.clone(), nafnet(), None, false) else {
         panic!("10 kB are enough");
     };
     let text = error.to_string();
@@ -270,7 +297,8 @@ fn trusted_shaders_give_the_bits_of_checked_ones() {
         .collect();
     for program in [nafnet(), unet()] {
         let both = [Checks::All, Checks::NoLoops].map(|checks| {
-            let mut session = GpuSession::new(device(checks)?, program.clone(), None).unwrap();
+            let mut session =
+                GpuSession::new(device(checks)?, program.clone(), None, false).unwrap();
             Some(bits(&session.run(&images, 3).unwrap()))
         });
         assert_eq!(both[0], both[1]);

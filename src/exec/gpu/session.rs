@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use super::device::Device;
 use super::frame::{Tables, enter, leave};
-use super::lower::{Place, lower};
+use super::lower::lower;
 use super::memory::{image_bytes, scratch_bytes};
+use super::place::Place;
 use super::record::Recording;
 use super::resident::{Resident, Stage, Work};
 use super::submission::images_within;
+use super::traffic::Traffic;
 use super::upload::bytes;
 use crate::exec::frame::check;
-use crate::exec::{ExecError, Frame, Session};
+use crate::exec::profile::Recorder;
+use crate::exec::{ExecError, Frame, Profile, Session};
 use crate::image::Windows;
 use crate::nn::Program;
 use crate::progress::{Progress, Silent};
@@ -40,6 +43,8 @@ pub(super) struct GpuSession {
     pub(super) resident: Resident,
     /// Frames under way, the earliest first: they are run again if the device fails.
     frames: VecDeque<UnderWay>,
+    /// Whether memory is so short that each frame waits for the one before it.
+    alone: bool,
     /// Whether the device was lost once, and opened again.
     reopened: bool,
 }
@@ -56,9 +61,9 @@ impl GpuSession {
         device: Arc<Device>,
         program: Arc<Program>,
         windows: Option<NonZeroUsize>,
+        profile: bool,
     ) -> Result<Self, ExecError> {
-        let workgroup = device.limits.max_compute_workgroup_storage_size as usize;
-        let recording = lower(&program, workgroup)?;
+        let recording = lower(&program, device.tuning)?;
         let largest = image_bytes(&device, &recording).max(scratch_bytes(&recording));
         let learnt = size_of_val(&*recording.constants) as u64;
         device.holds("the values of one image", largest, SMALLER_WINDOWS)?;
@@ -76,12 +81,13 @@ impl GpuSession {
         Ok(Self {
             input: place(recording.input, program.input()),
             output: place(recording.output, program.output()),
-            resident: Resident::new(device, &recording, DEPTH)?,
+            resident: Resident::new(device, &recording, DEPTH, profile)?,
             recording: Arc::new(recording),
             program,
             at_once,
             together: at_once,
             frames: VecDeque::new(),
+            alone: false,
             reopened: false,
         })
     }
@@ -127,6 +133,13 @@ impl GpuSession {
         }
     }
 
+    /// Notes a time in the profile, if one is made.
+    fn clock(&mut self, note: impl FnOnce(&mut Recorder)) {
+        if let Some(timer) = &mut self.resident.submissions.timer {
+            note(&mut timer.recorder);
+        }
+    }
+
     /// Makes the device usable after an error, if that can be.
     fn mend(&mut self, error: ExecError) -> Result<(), ExecError> {
         let fewer = self.together / 2;
@@ -134,6 +147,11 @@ impl GpuSession {
             ExecError::OutOfMemory { .. } if fewer > 0 => {
                 self.resident.abandon();
                 self.at_once = fewer;
+                Ok(())
+            }
+            ExecError::OutOfMemory { .. } if self.frames.len() > 1 && !self.alone => {
+                self.resident.abandon();
+                self.alone = true;
                 Ok(())
             }
             ExecError::Lost { device, message } if self.reopened => Err(ExecError::Lost {
@@ -158,9 +176,10 @@ impl GpuSession {
         }
     }
 
-    /// Begins all frames under way that the device does not have.
+    /// Begins the frames under way that the device does not have: all, or where memory is short the first.
     fn begin_frames(&mut self, progress: &dyn Progress) -> Result<(), ExecError> {
-        for index in 0..self.frames.len() {
+        let most = if self.alone { 1 } else { self.frames.len() };
+        for index in 0..most.min(self.frames.len()) {
             if !self.frames[index].begun {
                 let frame = Arc::clone(&self.frames[index].frame);
                 self.begin(&frame, progress)?;
@@ -175,8 +194,9 @@ impl GpuSession {
         let together = self.prepare(count, progress)?;
         let pitch = self.recording.pitch;
         let tables = Tables::new(frame);
-        let around = |dispatch, images, windows| Stage::Around {
-            dispatch,
+        let around = |dispatch, traffic, images, windows| Stage::Around {
+            dispatch: Box::new(dispatch),
+            traffic,
             images,
             windows,
         };
@@ -185,11 +205,14 @@ impl GpuSession {
             let images = together.min(count - first);
             let gather = tables.gather(frame, self.input, pitch, first);
             let blend = tables.blend(frame, self.output, pitch, [first, images]);
-            stages.push(around(gather, images, 0));
+            let traffic = Traffic::gather(frame, self.input);
+            stages.push(around(gather, traffic, images, 0));
             stages.push(Stage::Network { images });
-            stages.push(around(blend, 1, images));
+            let traffic = Traffic::blend(frame, self.output, images);
+            stages.push(around(blend, traffic, 1, images));
         }
-        stages.push(around(tables.finish(frame, channels), 1, 0));
+        let traffic = Traffic::finish(frame, channels);
+        stages.push(around(tables.finish(frame, channels), traffic, 1, 0));
         let [height, width] = frame.windows.frame;
         let work = Work {
             pixels: bytes(&frame.pixels),
@@ -206,8 +229,9 @@ impl GpuSession {
         let size = self.input.shape.elements();
         let images_together = self.prepare(images.len() / size, &Silent)?;
         let pitch = self.recording.pitch;
-        let around = |dispatch| Stage::Around {
-            dispatch,
+        let around = |dispatch, place| Stage::Around {
+            dispatch: Box::new(dispatch),
+            traffic: Traffic::planar(place),
             images: images_together,
             windows: 0,
         };
@@ -218,11 +242,11 @@ impl GpuSession {
             planes: numbers,
             result: numbers,
             stages: vec![
-                around(enter(self.input, pitch)),
+                around(enter(self.input, pitch), self.input),
                 Stage::Network {
                     images: images_together,
                 },
-                around(leave(self.output, pitch)),
+                around(leave(self.output, pitch), self.output),
             ],
         };
         self.resident.begin(&self.recording, &work, &Silent)?;
@@ -253,18 +277,21 @@ impl Session for GpuSession {
             let message = format!("no room for the results of {count} images: {error}");
             self.resident.device.failure(message)
         })?;
+        self.clock(Recorder::begin);
         let mut rest = images;
         while !rest.is_empty() {
             let (some, number) = self.persist(|session| session.run_some(rest))?;
             results.extend(some);
             rest = &rest[number * input.elements()..];
         }
+        self.clock(Recorder::end);
         Ok(results)
     }
 
     fn submit(&mut self, frame: Frame<'_>, progress: &dyn Progress) -> Result<(), ExecError> {
         check(&frame, self.program.input(), self.program.output())?;
         self.fits(&frame.windows, frame.pixels.kind().size())?;
+        self.clock(Recorder::begin);
         self.frames.push_back(UnderWay {
             // It may have to be run again when whoever lent it is gone.
             frame: Arc::new(frame.into_owned()),
@@ -285,7 +312,12 @@ impl Session for GpuSession {
             let windows = done.frame.windows.count() as u64;
             self.resident.submissions.taken(windows);
         }
+        self.clock(Recorder::end);
         Ok(result)
+    }
+
+    fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        self.resident.submissions.profile()
     }
 
     fn fits(&self, windows: &Windows, bytes: usize) -> Result<(), ExecError> {
@@ -309,6 +341,6 @@ impl Session for GpuSession {
     }
 
     fn depth(&self) -> usize {
-        DEPTH
+        if self.alone { 1 } else { DEPTH }
     }
 }

@@ -17,6 +17,8 @@ pub enum Precision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kernel {
     Conv,
+    Tiled,
+    Linear,
     Depthwise,
     Pointwise,
     Across,
@@ -66,13 +68,17 @@ const VALUES: &str = include_str!("../../../shaders/shared/values.wgsl");
 const SOURCE: &str = include_str!("../../../shaders/shared/source.wgsl");
 const STEPS: &str = include_str!("../../../shaders/shared/steps.wgsl");
 const MOMENTS: &str = include_str!("../../../shaders/shared/moments.wgsl");
+const PIXEL: &str = include_str!("../../../shaders/shared/pixel.wgsl");
+const DENSE: &str = include_str!("../../../shaders/shared/dense.wgsl");
 const FRAME: &str = include_str!("../../../shaders/shared/frame.wgsl");
 
 impl Kernel {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Conv,
+        Self::Tiled,
+        Self::Linear,
         Self::Depthwise,
         Self::Pointwise,
         Self::Across,
@@ -88,6 +94,9 @@ impl Kernel {
         Self::Enter,
         Self::Leave,
     ];
+
+    /// What kernels of dense convolutions share.
+    const CONVOLVES: &'static [&'static str] = &[VALUES, SOURCE, STEPS, PIXEL, MOMENTS, DENSE];
 
     /// The name of its file.
     pub(crate) fn name(self) -> &'static str {
@@ -110,10 +119,16 @@ impl Kernel {
             };
         }
         match self {
-            Self::Conv => ("conv", own!("conv"), &[VALUES, SOURCE, STEPS, MOMENTS]),
-            Self::Depthwise => ("depthwise", own!("depthwise"), &[VALUES, SOURCE, STEPS]),
+            Self::Conv => ("conv", own!("conv"), Self::CONVOLVES),
+            Self::Tiled => ("tiled", own!("tiled"), Self::CONVOLVES),
+            Self::Linear => ("linear", own!("linear"), Self::CONVOLVES),
+            Self::Depthwise => (
+                "depthwise",
+                own!("depthwise"),
+                &[VALUES, SOURCE, STEPS, MOMENTS],
+            ),
             Self::Pointwise => ("pointwise", own!("pointwise"), &[VALUES, SOURCE, STEPS]),
-            Self::Across => ("across", own!("across"), &[VALUES, SOURCE, STEPS]),
+            Self::Across => ("across", own!("across"), &[VALUES, SOURCE, STEPS, PIXEL]),
             Self::Rearrange => ("rearrange", own!("rearrange"), &[VALUES]),
             Self::Reduce => ("reduce", own!("reduce"), &[VALUES, SOURCE, STEPS, MOMENTS]),
             Self::Merge => ("merge", own!("merge"), &[VALUES, MOMENTS]),
@@ -156,13 +171,57 @@ impl Shader {
         }
         for part in [&GRID].into_iter().chain(shared).chain([&own]) {
             text.push('\n');
-            text.push_str(part);
+            text.push_str(&self.unrolled(part));
         }
         if self.kernel.has_prologue() {
             text.push_str(&function("prologue", &self.before, 0));
             text.push_str(&function("epilogue", &self.after, self.before.len()));
         }
         text
+    }
+}
+
+impl Shader {
+    /// A text in which a line with `{p}` stands for one line for each of PIXELS, and one with `{v}` for each of VECTORS:
+    /// numbers stay in registers if each has a name, and WGSL has no way to ask that a loop be unrolled. `{q}` is the
+    /// number after `{p}`, where there is one, and `{last}` that of the last pixel.
+    fn unrolled(&self, text: &str) -> String {
+        let count = |name: &str| {
+            let found = self
+                .constants
+                .iter()
+                .find(|(constant, _)| *constant == name);
+            match found {
+                Some((_, Constant::Count(count))) => *count,
+                _ => 1,
+            }
+        };
+        let (pixels, vectors) = (count("PIXELS"), count("VECTORS"));
+        let mut made = String::with_capacity(text.len());
+        for line in text.lines() {
+            if line.trim_start().starts_with("//") {
+                made.push_str(line);
+                made.push('\n');
+                continue;
+            }
+            let repeats = |mark: &str, count: u32| match line.contains(mark) {
+                true => count,
+                false => 1,
+            };
+            let pixels_here = repeats("{p}", pixels) - u32::from(line.contains("{q}"));
+            for p in 0..pixels_here {
+                for v in 0..repeats("{v}", vectors) {
+                    let line = line
+                        .replace("{p}", &p.to_string())
+                        .replace("{q}", &(p + 1).to_string())
+                        .replace("{last}", &(pixels - 1).to_string())
+                        .replace("{v}", &v.to_string());
+                    made.push_str(&line);
+                    made.push('\n');
+                }
+            }
+        }
+        made
     }
 }
 
@@ -195,5 +254,28 @@ impl fmt::Display for Shader {
             write!(f, " >{step}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_stand_for_pixels_and_vectors() {
+        let shader = Shader {
+            constants: vec![
+                ("PIXELS", Constant::Count(3)),
+                ("VECTORS", Constant::Count(2)),
+            ],
+            ..Shader::plain(Kernel::Conv)
+        };
+        let text = "// {p}\na{p};\nb{v};\nc{p}_{v};\nd{p} = d{q};\ne{last};\n";
+        let expected = "// {p}\na0;\na1;\na2;\nb0;\nb1;\nc0_0;\nc0_1;\nc1_0;\nc1_1;\nc2_0;\nc2_1;\n\
+            d0 = d1;\nd1 = d2;\ne2;\n";
+        assert_eq!(shader.unrolled(text), expected);
+        // A thread of other kernels has one of each.
+        let plain = Shader::plain(Kernel::Merge);
+        assert_eq!(plain.unrolled("a{p};\nb{p} = b{q};\n"), "a0;\n");
     }
 }

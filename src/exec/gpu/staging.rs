@@ -90,7 +90,9 @@ impl Staging {
         submissions: &mut Submissions,
         progress: &dyn Progress,
     ) -> Result<Allocation, ExecError> {
-        if self.slots.len() >= self.most
+        // One that is done with is better than another.
+        let done = |slot: &Slot| submissions.is_done(slot.submission);
+        if (self.slots.len() >= self.most || self.slots.front().is_some_and(done))
             && let Some(slot) = self.slots.pop_front()
         {
             submissions.wait_through(slot.submission, progress)?;

@@ -1,7 +1,7 @@
 //! Pointwise ops as steps of a kernel's prologue or epilogue.
 
 use super::constants::Constants;
-use super::lower::Place;
+use super::place::Place;
 use crate::nn::{Binary, Function, Graph, Op, Shape, ValueId};
 
 /// A step: an expression of `shaders/shared/steps.wgsl`, and its numbers.

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wgpu::{BindGroup, CommandEncoder, ComputePipeline, SubmissionIndex};
+use wgpu::{BindGroup, CommandEncoder, ComputePass, ComputePipeline, SubmissionIndex};
 
 use super::device::{Device, SLOT};
 use super::record::Dispatch;
-use crate::exec::ExecError;
-use crate::progress::Progress;
+use super::timer::{MOST_TIMED, Timer, Timing};
+use super::traffic::Traffic;
+use crate::exec::{ExecError, Profile};
+use crate::progress::{Progress, Silent};
 
 /// What is handed to the device at once takes about so long: desktops reset a device that is busy for seconds. Half a
 /// second is never meant to be reached.
@@ -35,6 +37,8 @@ pub(super) struct Submissions {
     stepped: u64,
     /// How many of them are run again, and not told again.
     again: u64,
+    /// If a profile is made.
+    pub(super) timer: Option<Timer>,
 }
 
 /// What was handed over, and how many windows are finished with it.
@@ -44,6 +48,7 @@ struct Submission {
     windows: u64,
     flops: u64,
     begun: Instant,
+    timing: Option<Timing>,
 }
 
 /// What is handed over together.
@@ -55,22 +60,28 @@ pub(super) struct Batch<'a> {
     /// Written before all items, and after them.
     pub(super) before: &'a dyn Fn(&mut CommandEncoder),
     pub(super) after: &'a dyn Fn(&mut CommandEncoder),
+    /// The bytes that these copy; `None` if it is no work that a profile is made of.
+    pub(super) copied: Option<[u64; 2]>,
 }
 
 /// A dispatch of a batch, ready to be encoded.
 pub(super) struct Item<'a> {
+    pub(super) dispatch: &'a Dispatch,
+    pub(super) traffic: Traffic,
     pipeline: &'a ComputePipeline,
     around: bool,
     offset: u32,
-    workgroups: [u32; 3],
+    pub(super) workgroups: [u32; 3],
     flops: u64,
     /// How many windows are finished with it.
     windows: u64,
 }
 
 impl Submissions {
-    pub(super) fn new(device: Arc<Device>) -> Self {
+    /// With `profile`, all that is handed over is timed.
+    pub(super) fn new(device: Arc<Device>, profile: bool) -> Self {
         Self {
+            timer: profile.then(|| Timer::new(device.clone())),
             device,
             budget: None,
             under_way: VecDeque::new(),
@@ -83,6 +94,9 @@ impl Submissions {
 
     /// Forgets what is under way, on this device or on the one that has taken its place: it is run again.
     pub(super) fn restart(&mut self, device: Arc<Device>) {
+        if let Some(timer) = &mut self.timer {
+            timer.restart(device.clone());
+        }
         self.device = device;
         self.budget = None;
         self.under_way.clear();
@@ -113,22 +127,34 @@ impl Submissions {
         let first = self.count + 1;
         let mut rest = batch.items;
         loop {
-            let (part, after) = rest.split_at(affordable(rest, self.budget()));
+            let most = self.timer.as_ref().map_or(usize::MAX, |_| MOST_TIMED);
+            let (part, after) = rest.split_at(affordable(rest, self.budget()).min(most));
             rest = after;
             let mut encoder = self
                 .device
                 .device
                 .create_command_encoder(&Default::default());
-            if self.count + 1 == first {
-                (batch.before)(&mut encoder);
-            }
-            encode(&mut encoder, part, batch);
-            if rest.is_empty() {
-                (batch.after)(&mut encoder);
-            }
+            let part = Part {
+                items: part,
+                is_first: self.count + 1 == first,
+                is_last: rest.is_empty(),
+            };
+            let mut timing = match (&mut self.timer, batch.copied) {
+                (Some(timer), Some(copied)) => {
+                    Some(timer.encode(&mut encoder, part, batch, copied)?)
+                }
+                _ => {
+                    encode(&mut encoder, part, batch);
+                    None
+                }
+            };
             let begun = Instant::now();
             let index = self.device.queue.submit([encoder.finish()]);
             self.device.check()?;
+            if let Some(timing) = &mut timing {
+                timing.read();
+            }
+            let part = part.items;
             self.count += 1;
             self.under_way.push_back(Submission {
                 index,
@@ -136,6 +162,7 @@ impl Submissions {
                 windows: part.iter().map(|item| item.windows).sum(),
                 flops: part.iter().map(|item| item.flops).sum(),
                 begun,
+                timing,
             });
             if rest.is_empty() {
                 return Ok([first, self.count]);
@@ -149,6 +176,12 @@ impl Submissions {
         }
     }
 
+    /// Whether the submission of that number was waited for.
+    pub(super) fn is_done(&self, number: u64) -> bool {
+        let first = self.under_way.front();
+        first.is_none_or(|first| number < first.number)
+    }
+
     /// Waits for the submission of that number, and all before it; later ones are let run on.
     pub(super) fn wait_through(
         &mut self,
@@ -160,6 +193,14 @@ impl Submissions {
         self.wait(self.under_way.len() - own, progress)
     }
 
+    /// What the device did so far, all that is under way included, if that is noted.
+    pub(super) fn profile(&mut self) -> Result<Option<Profile>, ExecError> {
+        if self.timer.is_some() {
+            self.wait(0, &Silent)?;
+        }
+        Ok(self.timer.as_ref().map(Timer::profile))
+    }
+
     /// Waits until at most so many submissions are under way.
     pub(super) fn wait(&mut self, most: usize, progress: &dyn Progress) -> Result<(), ExecError> {
         while self.under_way.len() > most {
@@ -169,11 +210,16 @@ impl Submissions {
             let Some(first) = self.under_way.pop_front() else {
                 break;
             };
+            let looked = Instant::now();
             self.device.wait(Some(first.index))?;
+            if let (Some(timer), Some(timing)) = (&mut self.timer, first.timing) {
+                timer.finish(timing)?;
+            }
             // It began when it was handed over, or when the one before it was done.
             let took = first.begun.max(self.done).elapsed();
+            let waited = 2 * looked.elapsed() > took;
             self.done = Instant::now();
-            self.budget = learnt(self.budget, first.flops, took);
+            self.budget = learnt(self.budget, first.flops, took, waited);
             let again = first.windows.min(self.again);
             self.again -= again;
             let new = first.windows - again;
@@ -186,32 +232,55 @@ impl Submissions {
     }
 }
 
-/// Writes a compute pass of these dispatches.
-fn encode(encoder: &mut CommandEncoder, items: &[Item<'_>], batch: &Batch<'_>) {
-    let mut pass = encoder.begin_compute_pass(&Default::default());
-    for item in items {
-        let bound = if item.around {
-            batch.around
-        } else {
-            batch.network
-        };
-        pass.set_pipeline(item.pipeline);
-        pass.set_bind_group(0, bound, &[item.offset]);
-        let [x, y, z] = item.workgroups;
-        pass.dispatch_workgroups(x, y, z);
+/// Items of a batch that are handed over at once.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) items: &'a [Item<'a>],
+    pub(super) is_first: bool,
+    pub(super) is_last: bool,
+}
+
+/// Writes a compute pass of these dispatches, and what is before and after the batch.
+fn encode(encoder: &mut CommandEncoder, part: Part<'_>, batch: &Batch<'_>) {
+    if part.is_first {
+        (batch.before)(encoder);
     }
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    for item in part.items {
+        dispatch(&mut pass, item, batch);
+    }
+    drop(pass);
+    if part.is_last {
+        (batch.after)(encoder);
+    }
+}
+
+/// Writes a dispatch.
+pub(super) fn dispatch(pass: &mut ComputePass<'_>, item: &Item<'_>, batch: &Batch<'_>) {
+    let bound = if item.around {
+        batch.around
+    } else {
+        batch.network
+    };
+    pass.set_pipeline(item.pipeline);
+    pass.set_bind_group(0, bound, &[item.offset]);
+    let [x, y, z] = item.workgroups;
+    pass.dispatch_workgroups(x, y, z);
 }
 
 impl<'a> Item<'a> {
     /// A dispatch for so many images. Its numbers are those of that place among the network's, or those around it.
     pub(super) fn new(
-        dispatch: &Dispatch,
+        dispatch: &'a Dispatch,
+        traffic: Traffic,
         pipeline: &'a ComputePipeline,
         place: usize,
         images: usize,
     ) -> Self {
         let [x, y] = dispatch.workgroups;
         Self {
+            dispatch,
+            traffic,
             pipeline,
             around: dispatch.shader.kernel.is_around(),
             offset: (place * SLOT) as u32,
@@ -242,16 +311,20 @@ fn affordable_of(flops: impl Iterator<Item = u64>, budget: u64) -> usize {
     fitting.count().max(1)
 }
 
-/// The budget, after a submission of `flops` took so long, or less: it may have been done before it was looked at. So a
-/// faster one always tells more, and a slower one only if it took longer than a submission ever should.
-fn learnt(budget: Option<u64>, flops: u64, took: Duration) -> Option<u64> {
+/// The budget, after a submission of `flops` took so long. If it was not `waited` for, it may have been done before it was
+/// looked at, and took less: so a faster one always tells more, and a slower one only if it was waited for, and took longer
+/// than a submission ever should.
+fn learnt(budget: Option<u64>, flops: u64, took: Duration, waited: bool) -> Option<u64> {
     let share = SUBMISSION.as_secs_f64() / took.as_secs_f64().max(1e-6);
-    let found = (flops as f64 * share) as u64;
-    let tells = flops >= FIRST_FLOPS / 2 || took >= SUBMISSION / 4;
-    match budget {
-        _ if !tells => budget,
-        Some(budget) if took <= 2 * SUBMISSION => Some(budget.max(found)),
-        _ => Some(found.max(1)),
+    let found = ((flops as f64 * share) as u64).max(1);
+    let enough = match budget {
+        Some(_) => 2 * SUBMISSION,
+        None => SUBMISSION / 4,
+    };
+    let faster = found >= budget.unwrap_or(FIRST_FLOPS);
+    match faster || (waited && took > enough) {
+        true => Some(found),
+        false => budget,
     }
 }
 
@@ -270,25 +343,27 @@ mod tests {
     fn what_is_handed_over_at_once_takes_a_quarter_of_a_second() {
         let second = Duration::from_secs(1);
         let flops = FIRST_FLOPS;
-        assert_eq!(learnt(None, flops, second), Some(flops / 4));
-        assert_eq!(learnt(None, flops, second / 1000), Some(flops * 250));
-        assert!(learnt(None, flops, Duration::ZERO) > Some(flops));
-        // What is small and quick tells nothing.
-        assert_eq!(learnt(None, 1000, second / 1000), None);
-        assert_eq!(learnt(Some(7), 1000, second / 1000), Some(7));
-        // What is small and slow does.
-        assert_eq!(learnt(None, 1000, second), Some(250));
-        assert_eq!(learnt(None, 1, 1000 * second), Some(1));
+        assert_eq!(learnt(None, flops, second, true), Some(flops / 4));
+        assert_eq!(learnt(None, flops, second / 1000, true), Some(flops * 250));
+        assert!(learnt(None, flops, Duration::ZERO, false) > Some(flops));
+        // What is small and quick tells nothing, unless that it is quick.
+        assert_eq!(learnt(None, 1000, second / 1000, true), None);
+        assert_eq!(learnt(Some(7), 1000, second / 1000, true), Some(250_000));
+        // What is small and slow does, if it was waited for.
+        assert_eq!(learnt(None, 1000, second, true), Some(250));
+        assert_eq!(learnt(None, 1000, second, false), None);
+        assert_eq!(learnt(None, 1, 1000 * second, true), Some(1));
     }
 
     #[test]
     fn only_what_took_far_too_long_lowers_the_budget() {
         let fast = Some(FIRST_FLOPS * 10);
-        assert_eq!(learnt(fast, FIRST_FLOPS, SUBMISSION), fast);
-        assert_eq!(learnt(fast, FIRST_FLOPS, 2 * SUBMISSION), fast);
-        let slow = learnt(fast, FIRST_FLOPS, 4 * SUBMISSION);
+        assert_eq!(learnt(fast, FIRST_FLOPS, SUBMISSION, true), fast);
+        assert_eq!(learnt(fast, FIRST_FLOPS, 2 * SUBMISSION, true), fast);
+        assert_eq!(learnt(fast, FIRST_FLOPS, 4 * SUBMISSION, false), fast);
+        let slow = learnt(fast, FIRST_FLOPS, 4 * SUBMISSION, true);
         assert_eq!(slow, Some(FIRST_FLOPS / 4));
-        assert_eq!(learnt(slow, FIRST_FLOPS, SUBMISSION / 10), fast);
+        assert_eq!(learnt(slow, FIRST_FLOPS, SUBMISSION / 10, false), fast);
     }
 
     #[test]

@@ -4,9 +4,11 @@ use insta::assert_snapshot;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use serde_json::json;
 
+use super::device::AdapterKind;
 use super::lower::lower;
 use super::record::{Dispatch, Recording};
 use super::shader::{Constant, Kernel, Precision, Shader};
+use super::tuning::Tuning;
 use crate::exec::cases::{Family, Input};
 use crate::nn::{
     Binary, Conv, Function, Graph, GraphBuilder, Kind, Network, Op, Shape, StateDict, ValueId, fuse,
@@ -35,56 +37,127 @@ pub(super) fn network(kind: Kind, args: serde_json::Value, size: [usize; 2]) -> 
     network.graph(&StateDict::new(&tensors), size).unwrap()
 }
 
-fn nafnet(width: usize) -> Recording {
-    let args = json!({"img_channel": 1, "width": width, "middle_blk_num": 1,
-        "enc_blk_nums": [1], "dec_blk_nums": [1]});
-    lower(&fuse(network(Kind::NafNet, args, [32, 32])), LEAST).unwrap()
+/// The kinds of adapters that kernels are cut for.
+const KINDS: [AdapterKind; 3] = [
+    AdapterKind::Discrete,
+    AdapterKind::Integrated,
+    AdapterKind::Software,
+];
+
+fn least(kind: AdapterKind) -> Tuning {
+    Tuning::of(kind, LEAST)
 }
 
-fn unet() -> Recording {
+fn nafnet(width: usize, tuning: Tuning) -> Recording {
+    let args = json!({"img_channel": 1, "width": width, "middle_blk_num": 1,
+        "enc_blk_nums": [1], "dec_blk_nums": [1]});
+    lower(&fuse(network(Kind::NafNet, args, [32, 32])), tuning).unwrap()
+}
+
+fn unet(tuning: Tuning) -> Recording {
     let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1, "channels": [8, 16],
         "strides": [2], "num_res_units": 1});
-    lower(&fuse(network(Kind::MonaiUnet, args, [32, 32])), LEAST).unwrap()
+    lower(&fuse(network(Kind::MonaiUnet, args, [32, 32])), tuning).unwrap()
+}
+
+/// What each dispatch computes, and by which kernel; one that is made again and again is counted.
+fn outline(recording: &Recording) -> String {
+    let mut lines: Vec<(String, usize)> = Vec::new();
+    for dispatch in &recording.dispatches {
+        let line = format!("{}: {}", dispatch.what, dispatch.shader.kernel.name());
+        match lines.last_mut() {
+            Some((last, count)) if *last == line => *count += 1,
+            _ => lines.push((line, 1)),
+        }
+    }
+    let lines = lines.into_iter().map(|(line, count)| match count {
+        1 => line,
+        _ => format!("{line}, {count} times"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn the_blocks_of_nafnet_are_three_dispatches() {
-    assert_snapshot!(nafnet(8), @r"
-    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [2 x 1]
-    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [6 x 1]
-    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
-    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 VECTORS=4 [16 x 1]
-    2x2 convolution: conv SLOTS=32 ROWS=2 PAIRED [1 x 1]
-    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [2 x 1]
-    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
-    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=4 VECTORS=8 [4 x 1]
-    1x1 convolution, sum, pixel shuffle: conv SLOTS=16 ROWS=4 PAIRED >v + image(at, op) [2 x 1]
-    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 REDUCED [6 x 1]
-    mean, 1x1 convolution: squeeze SLOTS=64 ROWS=1 [1 x 1]
-    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 VECTORS=4 [16 x 1]
-    3x3 convolution, sum: conv SLOTS=64 ROWS=1 >v + image(at, op) [2 x 1]
+    assert_snapshot!(nafnet(8, least(AdapterKind::Discrete)), @r"
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 SLIDES [4 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [6 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=32 ROWS=2 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 SHARED=4 PIXELS=4 [16 x 1]
+    2x2 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 [2 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [2 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=16 ROWS=4 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=4 SHARED=8 PIXELS=4 [4 x 1]
+    1x1 convolution, sum, pixel shuffle: tiled SLOTS=16 ROWS=4 PIXELS=8 VECTORS=2 SLIDES >v + image(at, op) [2 x 1]
+    layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [6 x 1]
+    mean, 1x1 convolution: squeeze SLOTS=32 ROWS=2 [1 x 1]
+    product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 SHARED=4 PIXELS=4 [16 x 1]
+    3x3 convolution, sum: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 SLIDES >v + image(at, op) [4 x 1]
     ");
 }
 
 #[test]
+fn what_dispatches_read_and_write_is_known() {
+    let tuning = || least(AdapterKind::Discrete);
+    for recording in [nafnet(8, tuning()), unet(tuning())] {
+        assert_eq!(recording.traffic.len(), recording.dispatches.len());
+        for (traffic, dispatch) in recording.traffic.iter().zip(&recording.dispatches) {
+            assert!(
+                traffic.shapes.is_some() && traffic.values > 0,
+                "{dispatch:?}"
+            );
+        }
+        // All learnt numbers are read by someone, and by one only.
+        let learnt: u64 = recording.traffic.iter().map(|traffic| traffic.learnt).sum();
+        assert_eq!(learnt, size_of_val(&*recording.constants) as u64);
+    }
+    // The second half of a block: its source, its scale and what it is added to are read, its result is written.
+    let recording = nafnet(8, tuning());
+    let mix = &recording.traffic[3];
+    assert_eq!(mix.shapes, Some([Shape::new(8, 32, 32); 2]));
+    assert_eq!(mix.values, 3 * 8 * 32 * 32 + 8);
+}
+
+#[test]
 fn the_units_of_a_unet_are_fused() {
-    assert_snapshot!(unet(), @r"
-    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED [1 x 1]
-    3x3 convolution: conv SLOTS=64 ROWS=1 PAIRED REDUCED [1 x 1]
-    moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
+    assert_snapshot!(unet(least(AdapterKind::Discrete)), @r"
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 [1 x 1]
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 REDUCED [1 x 1]
+    moments: merge SLOTS=32 ROWS=2 MODE=1 [1 x 1]
     norm, PReLU, sum: pointwise <normalise(v, at, op) <leaky_relu(v, op) <v + image(at, op) [8 x 1]
-    1x1 convolution: conv SLOTS=32 ROWS=2 PAIRED [1 x 1]
-    3x3 convolution: conv SLOTS=32 ROWS=2 PAIRED REDUCED [1 x 1]
-    moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
+    1x1 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 SLIDES [2 x 1]
+    3x3 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 REDUCED SLIDES [2 x 1]
+    moments: merge SLOTS=16 ROWS=4 MODE=1 [1 x 1]
     norm, PReLU, sum: pointwise <normalise(v, at, op) <leaky_relu(v, op) <v + image(at, op) [16 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 REDUCED [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
     moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
     norm, PReLU: pointwise <normalise_groups(v, at, op) <leaky_relu(v, op) [16 x 1]
-    3x3 convolution, sum: conv SLOTS=64 ROWS=1 >v + image(at, op) [2 x 1]
+    3x3 convolution, sum: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 SLIDES >v + image(at, op) [4 x 1]
     ");
+}
+
+/// A window of 256 x 256 through the NAFNet of width 32 that networks of focus restoration are made of: 35 dispatches at
+/// the most, for a device that has as much memory for a workgroup as every graphics card.
+#[test]
+fn a_whole_nafnet_is_few_dispatches() {
+    let args = json!({"img_channel": 1, "width": 32, "middle_blk_num": 1,
+        "enc_blk_nums": [1, 1, 1], "dec_blk_nums": [1, 1, 1]});
+    let program = fuse(network(Kind::NafNet, args, [256, 256]));
+    let recording = lower(&program, Tuning::of(AdapterKind::Discrete, 32768)).unwrap();
+    assert!(recording.dispatches.len() <= 35);
+    assert_snapshot!(outline(&recording));
+}
+
+#[test]
+fn a_whole_unet_is_few_dispatches() {
+    let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1,
+        "channels": [16, 32, 64, 128, 256], "strides": [2, 2, 2, 2], "num_res_units": 2});
+    let program = fuse(network(Kind::MonaiUnet, args, [256, 256]));
+    let recording = lower(&program, Tuning::of(AdapterKind::Discrete, 32768)).unwrap();
+    assert_snapshot!(outline(&recording));
 }
 
 fn conv(inputs: usize, outputs: usize, kernel: usize) -> Conv {
@@ -102,7 +175,7 @@ fn conv(inputs: usize, outputs: usize, kernel: usize) -> Conv {
 }
 
 /// Every op once, alone and before and after convolutions.
-fn others() -> Vec<Recording> {
+fn others(tuning: Tuning) -> Vec<Recording> {
     let shape = Shape::new(8, 6, 6);
     let list = |value: f32| vec![value; 8].into();
     let slopes = list(0.5);
@@ -124,6 +197,8 @@ fn others() -> Vec<Recording> {
         Function::Square,
         Function::Reciprocal,
     ];
+    let mut linear = conv(8, 8, 6);
+    linear.padding = [[0, 0], [0, 0]];
     let mut depthwise = conv(1, 8, 3);
     depthwise.groups = 8;
     let binary = [
@@ -149,6 +224,7 @@ fn others() -> Vec<Recording> {
         Op::Softmax,
         Op::PixelShuffle { factor: 2 },
         Op::Conv(depthwise.clone()),
+        Op::Conv(linear),
         Op::Conv(conv(8, 8, 3)),
         Op::Conv(conv(8, 4, 1)),
     ]);
@@ -182,14 +258,17 @@ fn others() -> Vec<Recording> {
     }
     let recordings = made
         .into_iter()
-        .map(|graph| lower(&fuse(graph), LEAST).unwrap());
+        .map(|graph| lower(&fuse(graph), tuning).unwrap());
     recordings.collect()
 }
 
 /// All dispatches of the networks above, and those around a network.
 pub(super) fn dispatches() -> Vec<Dispatch> {
-    let mut recordings = vec![nafnet(8), nafnet(6), unet()];
-    recordings.extend(others());
+    let mut recordings = Vec::new();
+    for tuning in KINDS.map(least) {
+        recordings.extend([nafnet(32, tuning), nafnet(6, tuning), unet(tuning)]);
+        recordings.extend(others(tuning));
+    }
     let all = recordings.into_iter().flat_map(|r| r.dispatches);
     all.chain(super::frame::examples()).collect()
 }
@@ -202,7 +281,9 @@ fn every_kernel_has_a_case() {
         for seed in 0..family.seeds() {
             let case = family.case(seed).unwrap();
             let is_frame = matches!(case.input, Input::Frame(_));
-            reached.extend(super::kernels(&case.program(), is_frame, LEAST).unwrap());
+            for tuning in KINDS.map(least) {
+                reached.extend(super::kernels(&case.program(), is_frame, tuning).unwrap());
+            }
         }
     }
     let reached: HashSet<String> = reached.into_iter().map(|k| k.name().to_owned()).collect();
@@ -289,7 +370,7 @@ fn dispatches_give_kernels_what_they_ask_for() {
 #[test]
 fn tiles_fit_the_memory_of_a_workgroup() {
     for width in [4, 8, 16, 32, 64, 128] {
-        for dispatch in nafnet(width).dispatches {
+        for dispatch in nafnet(width, least(AdapterKind::Discrete)).dispatches {
             let count = |name: &str| {
                 let constants = dispatch.shader.constants.iter();
                 let found = constants.clone().find(|(constant, _)| *constant == name);
@@ -299,8 +380,8 @@ fn tiles_fit_the_memory_of_a_workgroup() {
                 }
             };
             if dispatch.shader.kernel == Kernel::Mix {
-                let pixels = 4 * count("SLOTS");
-                assert!(pixels * (16 * count("VECTORS") + 8) <= LEAST);
+                let pixels = count("PIXELS") * count("SLOTS");
+                assert!(pixels * (16 * count("SHARED") + 8) <= LEAST);
             }
         }
     }

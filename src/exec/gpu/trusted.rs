@@ -66,7 +66,7 @@ mod tests {
     }
 
     /// What stands between the bracket at the beginning of a text and the one that closes it.
-    fn inside<'a>(text: &'a str, brackets: [char; 2]) -> &'a str {
+    fn inside(text: &str, brackets: [char; 2]) -> &str {
         let mut depth = 0;
         for (at, letter) in text.char_indices() {
             depth += i32::from(letter == brackets[0]) - i32::from(letter == brackets[1]);

@@ -32,8 +32,8 @@ pub(super) fn missing(root: &Path, found: &[&Facts]) -> Option<String> {
 }
 
 fn cause(root: &Path, there: &str) -> String {
-    let is_there = |folder: &&str| root.join(folder).join("libvulkan.so.1").exists();
-    if !LOADERS.iter().any(|folder| is_there(&folder)) {
+    let is_there = |folder: &str| root.join(folder).join("libvulkan.so.1").exists();
+    if !LOADERS.iter().any(|folder| is_there(folder)) {
         return "the Vulkan loader, libvulkan.so.1, was not found (Debian: libvulkan1)".to_owned();
     }
     let names = || {

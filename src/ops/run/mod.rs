@@ -2,8 +2,8 @@
 
 mod form;
 mod jobs;
-mod picture;
 mod plan;
+mod profile;
 mod record;
 
 use std::fs;
@@ -16,6 +16,7 @@ use serde::Serialize;
 pub use form::{Asked, FormError, OutputType};
 pub use jobs::{Job, JobError, Named};
 use plan::Plan;
+pub use profile::{Kernel, Profile};
 use record::{Recipe, Record};
 
 use crate::atomic::folder_of;
@@ -48,6 +49,8 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
     /// Whether outputs that are finished are passed over.
     pub resume: bool,
+    /// Whether it is noted what the device's time goes into.
+    pub profile: bool,
 }
 
 /// What was run.
@@ -65,6 +68,9 @@ pub struct Report {
     pub lacks_half_precision: bool,
     /// One for each input, in the order in which they were named.
     pub files: Vec<FileReport>,
+    /// What the device's time went into, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
 /// What came of one input.
@@ -172,6 +178,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         precision: options.precision,
         threads: options.threads,
         rescale: options.rescale,
+        profile: options.profile,
     };
     let mut runner = Runner::load(&subject, &options.model, setup, progress)?;
     let plan = Plan::of(options, &runner)?;
@@ -201,6 +208,7 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
         half_precision_ignored: ignored,
         lacks_half_precision: ignored && options.precision.is_none() && runner.on_gpu,
         files: Vec::new(),
+        profile: None,
     };
     for (job, _) in jobs.iter().filter(|(_, waits)| *waits) {
         plan.check_size(&mut runner, job)?;
@@ -234,6 +242,8 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
             outcome,
         });
     }
+    let profile = runner.profile().map_err(RunnerError::Device)?;
+    report.profile = profile.as_ref().map(Profile::of);
     Ok(report)
 }
 

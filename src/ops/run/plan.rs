@@ -5,15 +5,15 @@ use std::path::Path;
 
 use super::form::{Form, FormError, Makes};
 use super::jobs::Job;
-use super::picture::{self, Classes, Shown};
 use super::{Error, Options, Outcome, Unit};
-use crate::atomic::AtomicFile;
+use crate::atomic::{self, AtomicFile};
 use crate::digest::open_regular;
 use crate::exec::ExecError;
-use crate::image::preview::Preview;
-use crate::image::{PixelType, Reader, Writer, connected_components};
+use crate::image::preview::{self, Preview};
+use crate::image::{PixelType, Pixels, Reader, Writer, connected_components};
 use crate::progress::Progress;
 use crate::runner::{Cells, ClassifiedFrame, Images, Kind, Rows, Runner, Selection, TaskError};
+use crate::tasks::picture::{Classes, Shown};
 use crate::tasks::{FrameError, FrameOutput, Object};
 
 /// What is done with each file.
@@ -180,7 +180,7 @@ impl<'a> Plan<'a> {
             if let Some(shown) = shown.take() {
                 let FrameOutput { planes: result, .. } = result;
                 picture = Some(match segments {
-                    true => shown.segmented(form, result, &planes),
+                    true => segmented(shown, form, result, &planes),
                     false => shown.restored(result, self.options.rescale),
                 });
             }
@@ -345,6 +345,7 @@ fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
         ("--channel", options.channel.is_some()),
         ("--frames", options.frames.is_some()),
         ("--preview", files.preview.is_some()),
+        ("--profile", options.profile),
     ];
     let (kind, useful): (_, &[&str]) = match &runner.kind {
         Kind::Images(images) if images.makes_probabilities() => (
@@ -355,6 +356,7 @@ fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
                 "--channel",
                 "--frames",
                 "--preview",
+                "--profile",
             ],
         ),
         Kind::Images(_) => (
@@ -367,11 +369,18 @@ fn check_options(options: &Options, runner: &Runner) -> Result<(), Error> {
                 "--channel",
                 "--frames",
                 "--preview",
+                "--profile",
             ],
         ),
         Kind::Cells(_) => (
             "which classifies the objects of a label image",
-            &["--labels", "--channel", "--frames", "--preview"],
+            &[
+                "--labels",
+                "--channel",
+                "--frames",
+                "--preview",
+                "--profile",
+            ],
         ),
         Kind::Rows(_) => ("which classifies the rows of a table", &[]),
     };
@@ -427,9 +436,25 @@ fn write_table<T>(
     Ok(made)
 }
 
-fn draw(picture: Option<Preview>, job: &Job) -> Result<(), TaskError> {
-    match (picture, &job.preview) {
-        (Some(picture), Some(path)) => picture::write(&picture, path),
-        _ => Ok(()),
+/// Probabilities, or the mask or the objects that were made of them and written as `planes`.
+fn segmented(shown: Shown, form: Form, result: Vec<Vec<f32>>, planes: &[Pixels]) -> Preview {
+    let written = || planes.first().map(Pixels::to_f32).unwrap_or_default();
+    match form {
+        Form::Labels { .. } => shown.objects(written().iter().map(|v| *v as u32).collect()),
+        Form::Mask { threshold } => shown.mask(threshold, written()),
+        Form::Float32 | Form::Uint16 | Form::Uint8 => shown.probabilities(result),
     }
+}
+
+/// Draws a picture and writes it, whole or not at all, if one was asked for.
+fn draw(picture: Option<Preview>, job: &Job) -> Result<(), TaskError> {
+    let (Some(picture), Some(path)) = (picture, &job.preview) else {
+        return Ok(());
+    };
+    let failed = |error| TaskError::File {
+        path: path.to_owned(),
+        error,
+    };
+    let bytes = preview::draw(&picture).map_err(|error| failed(error.into()))?;
+    atomic::write(path, &bytes).map_err(failed)
 }

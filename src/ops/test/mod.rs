@@ -49,6 +49,7 @@ impl Options {
             precision: Some(self.precision),
             threads: self.threads,
             rescale: true,
+            profile: false,
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod frames;
 pub mod graphs;
 pub mod ops;
+mod profile;
 
 use std::num::NonZeroUsize;
 

@@ -31,6 +31,11 @@ fn transposed_convolutions() {
 }
 
 #[test]
+fn gated_convolutions() {
+    check(Family::Gated, 40, 3e-6);
+}
+
+#[test]
 fn convolutions_whose_kernel_is_the_image() {
     check(Family::Linear, 5, 1e-6);
 }

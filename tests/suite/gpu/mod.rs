@@ -6,6 +6,7 @@
 mod frames;
 mod graphs;
 mod ops;
+mod profile;
 mod program;
 mod run;
 
@@ -14,7 +15,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use model_bundle::exec::Executor;
 use model_bundle::exec::cases::Family;
-use model_bundle::exec::gpu::{Adapter, Gpu, Precision, adapters};
+use model_bundle::exec::gpu::{Adapter, AdapterKind, Gpu, Precision, adapters};
 
 use crate::cpu::{outline, wanted};
 
@@ -43,6 +44,8 @@ struct Devices {
     whole: Gpu,
     least: Gpu,
     half: Option<Gpu>,
+    /// With kernels cut for each kind of adapter.
+    cut: Vec<Gpu>,
 }
 
 /// Runs a test on the devices, one test at a time: a program on the CPU takes all its threads.
@@ -59,6 +62,15 @@ fn with_devices(test: impl FnOnce(&Devices)) {
             .facts
             .half
             .then(|| Gpu::new(adapter, Precision::Half).unwrap()),
+        cut: [
+            AdapterKind::Discrete,
+            AdapterKind::Integrated,
+            AdapterKind::Software,
+        ]
+        .into_iter()
+        .filter(|kind| *kind != adapter.facts.kind)
+        .map(|kind| Gpu::tuned_for(adapter, Precision::Single, kind).unwrap())
+        .collect(),
     });
     test(devices);
 }
@@ -69,8 +81,9 @@ fn bits(list: &[f32]) -> Vec<u32> {
 
 /// Runs the first cases of a family, and compares. Images together and alone, and twice, give the same bits.
 ///
-/// Every third case is also run with the fewest limits, and every third other one in half precision: they have pipelines
-/// of their own, and making these takes most of the time.
+/// Every third case is also run with the fewest limits, every third other one in half precision, and every third of all
+/// with kernels cut for the other kinds of adapters: they have pipelines of their own, and making these takes most of the
+/// time.
 fn check(devices: &Devices, family: Family, seeds: u64) {
     for seed in 0..seeds {
         let case = family.case(seed).unwrap();
@@ -88,6 +101,7 @@ fn check(devices: &Devices, family: Family, seeds: u64) {
         match (seed % 3, &devices.half) {
             (0, _) => run(&devices.least, TOLERANCE),
             (1, Some(half)) if family.is_fit_for_half() => run(half, HALF_TOLERANCE),
+            (2, _) => devices.cut.iter().for_each(|cut| run(cut, TOLERANCE)),
             _ => {}
         }
     }

@@ -30,6 +30,11 @@ fn transposed_convolutions() {
 }
 
 #[test]
+fn gated_convolutions() {
+    all_of(Family::Gated);
+}
+
+#[test]
 fn functions_of_one_number() {
     all_of(Family::Function);
 }

@@ -52,7 +52,7 @@ pub(super) enum At {
     /// A kept value, of which the step's pixels are taken.
     Kept(Range<usize>),
     Slot(usize),
-    /// Where its result is to be.
+    /// Where its result is to be, or where it is read.
     Output,
 }
 
@@ -60,7 +60,7 @@ pub(super) enum At {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum To {
     Slot(usize),
-    /// Where the chain's result is kept.
+    /// Where the chain's result is kept; before a step that looks at several pixels, the row that it reads.
     Result,
 }
 
@@ -85,6 +85,8 @@ pub(super) enum StepOp {
     Regroup(Regroup),
     /// The source's values, one after another.
     Concat,
+    /// The step before has done it.
+    Done,
 }
 
 /// The step that looks at several pixels.
@@ -96,7 +98,7 @@ pub(super) struct Spatial {
     pub(super) reach: Reach,
     /// The input rows that are computed at once.
     pub(super) rows_at_once: usize,
-    /// Where the input is: read in place, or copied into rows with zeros around them.
+    /// Where the input is: read in place, copied into rows with zeros around them, or written there.
     pub(super) from: Option<At>,
     pub(super) in_place: bool,
     pub(super) to: To,
@@ -116,6 +118,11 @@ impl Prepared {
         self.output.pixels().div_ceil(self.strip)
     }
 
+    /// How many steps it has that are run.
+    pub(super) fn steps(&self) -> usize {
+        self.before.len() + usize::from(self.spatial.is_some()) + self.after.len()
+    }
+
     /// How many partial results of reductions a strip has.
     pub(super) fn partials(&self) -> usize {
         let channels = self.output.channels;
@@ -123,6 +130,11 @@ impl Prepared {
         reductions
             .map(|(reduction, _)| reduction.partials(channels))
             .sum()
+    }
+
+    /// How many partial results all strips have.
+    pub(super) fn all_partials(&self) -> usize {
+        self.strips() * self.partials()
     }
 }
 

@@ -139,11 +139,26 @@ impl<'a> Planner<'a> {
         self.rows_at_once = fresh.max(FEWEST.div_ceil(input.width)).min(input.height);
     }
 
-    /// Whether a step writes its result over its input.
+    /// Whether a step is a convolution that does the gate behind it as well.
+    pub(super) fn is_gated(&self, step: usize) -> bool {
+        let Op::Conv(conv) = &self.node(step).op else {
+            return false;
+        };
+        let each_channel = conv.is_depthwise() && self.shapes(step).0.channels == conv.groups;
+        let whole = conv.groups == 1 || (each_channel && !conv.transposed);
+        let next = step + 1;
+        let gate = next < self.steps.len() && self.node(next).op == Op::Gate;
+        whole && gate && self.last_use[step] == next
+    }
+
+    /// Whether a step writes its result over its input, or finds it there.
     pub(super) fn is_in_place(&self, step: usize) -> bool {
         let Some(before) = step.checked_sub(1) else {
             return false;
         };
+        if self.is_gated(before) {
+            return true;
+        }
         let node = self.node(step);
         let shape_stays = matches!(
             node.op,
@@ -189,11 +204,22 @@ impl<'a> Planner<'a> {
             }
         }
         if self.chain.kept {
-            for step in (0..self.steps.len()).rev() {
-                self.written[step] = To::Result;
-                if !self.is_in_place(step) {
-                    break;
-                }
+            self.write_to_result(self.steps.len());
+        }
+        if let Some(spatial) = self.spatial
+            && self.rows_at_once == 1
+        {
+            self.write_to_result(spatial);
+        }
+    }
+
+    /// The last of the first so many steps, and those that it works on in place, write where the result is to be: of the
+    /// chain, or the row that the step that looks at several pixels reads.
+    fn write_to_result(&mut self, steps: usize) {
+        for step in (0..steps).rev() {
+            self.written[step] = To::Result;
+            if !self.is_in_place(step) {
+                break;
             }
         }
     }

@@ -136,13 +136,14 @@ impl Planner<'_> {
     }
 
     fn spatial(&self, step: usize) -> Result<Spatial, ExecError> {
-        let (input, output) = self.shapes(step);
+        let (input, output) = (self.shapes(step).0, self.written_shape(step));
+        let gated = self.is_gated(step);
         let op = &self.node(step).op;
         let reach = Reach::of(op, input, output, self.strip / output.width);
         let alone = step == 0 && self.chain.source.len() == 1;
         let op = match op {
             Op::Conv(conv) => SpatialOp::Conv(
-                Convolution::pack(self.arch, conv, input, output).map_err(no_memory)?,
+                Convolution::pack(self.arch, conv, gated, input, output).map_err(no_memory)?,
             ),
             Op::PixelShuffle { factor } => SpatialOp::PixelShuffle(*factor),
             Op::Pad { .. } | Op::Crop { .. } => SpatialOp::Copy,
@@ -168,8 +169,17 @@ impl Planner<'_> {
         })
     }
 
+    /// The shape of what a step writes: what the gate behind it leaves, if it does that as well.
+    fn written_shape(&self, step: usize) -> Shape {
+        match self.is_gated(step) {
+            true => self.node(step + 1).shape,
+            false => self.node(step).shape,
+        }
+    }
+
     fn step(&self, step: usize) -> Result<Step, ExecError> {
-        let (input, output) = self.shapes(step);
+        let (input, output) = (self.shapes(step).0, self.written_shape(step));
+        let gated = self.is_gated(step);
         let node = self.node(step);
         let from = match self.is_in_place(step) {
             true => At::Output,
@@ -177,8 +187,9 @@ impl Planner<'_> {
         };
         let op = match &node.op {
             Op::Conv(conv) => StepOp::Product(
-                Convolution::pack(self.arch, conv, input, output).map_err(no_memory)?,
+                Convolution::pack(self.arch, conv, gated, input, output).map_err(no_memory)?,
             ),
+            Op::Gate if step > 0 && self.is_gated(step - 1) => StepOp::Done,
             Op::Gate => StepOp::Regroup(Regroup::Gate),
             Op::ChannelMean => StepOp::Regroup(Regroup::ChannelMean),
             Op::Channels { start, channels } => {

@@ -1,13 +1,8 @@
-//! The picture of a first frame: what went in beside what came out.
+//! The picture of a frame: what went in beside what came out.
 
 use std::collections::HashMap;
-use std::path::Path;
 
-use super::form::Form;
-use crate::atomic;
-use crate::image::Pixels;
-use crate::image::preview::{self, Grey, Overlay, Panel, Preview, Stretch};
-use crate::runner::TaskError;
+use crate::image::preview::{Grey, Overlay, Panel, Preview, Stretch};
 
 /// A frame that was run, as far as every picture shows it.
 #[derive(Clone, Debug)]
@@ -79,39 +74,44 @@ impl Shown {
         self.preview(panels, Vec::new())
     }
 
-    /// Probabilities of several channels, or the mask or the objects that were made of them and written as `planes`.
-    pub fn segmented(self, form: Form, result: Vec<Vec<f32>>, planes: &[Pixels]) -> Preview {
+    /// The probabilities of each channel beside the image.
+    pub fn probabilities(self, channels: Vec<Vec<f32>>) -> Preview {
         let stretch = Stretch::of(&self.input);
-        let written = planes.first().map(Pixels::to_f32).unwrap_or_default();
-        let objects = || -> Vec<u32> { written.iter().map(|v| *v as u32).collect() };
-        let mut panels = Vec::new();
-        match form {
-            Form::Labels { .. } => {
-                let labels = objects();
-                let count = labels.iter().max().copied().unwrap_or(0);
-                panels.push(self.input_panel(stretch, Some(Overlay::Outlines(labels.clone()))));
-                panels.push(Panel {
-                    caption: format!("labels, {count} objects"),
-                    grey: None,
-                    overlay: Some(Overlay::Objects(labels)),
-                });
-            }
-            Form::Mask { threshold } => {
-                panels.push(self.input_panel(stretch, Some(Overlay::Outlines(objects()))));
-                panels.push(grey(format!("mask above {threshold}"), written, 255.0));
-            }
-            Form::Float32 | Form::Uint16 | Form::Uint8 => {
-                panels.push(self.input_panel(stretch, None));
-                let one = result.len() == 1;
-                for (channel, values) in result.into_iter().enumerate() {
-                    let name = match one {
-                        true => "probability, 0 to 1".to_owned(),
-                        false => format!("channel {channel}, 0 to 1"),
-                    };
-                    panels.push(grey(name, values, 1.0));
-                }
-            }
+        let mut panels = vec![self.input_panel(stretch, None)];
+        let one = channels.len() == 1;
+        for (channel, values) in channels.into_iter().enumerate() {
+            let name = match one {
+                true => "probability, 0 to 1".to_owned(),
+                false => format!("channel {channel}, 0 to 1"),
+            };
+            panels.push(grey(name, values, 1.0));
         }
+        self.preview(panels, Vec::new())
+    }
+
+    /// A mask of what is above `threshold`, 255 inside and 0 outside, beside the image with its outlines.
+    pub fn mask(self, threshold: f32, mask: Vec<f32>) -> Preview {
+        let stretch = Stretch::of(&self.input);
+        let outlines = mask.iter().map(|v| *v as u32).collect();
+        let panels = vec![
+            self.input_panel(stretch, Some(Overlay::Outlines(outlines))),
+            grey(format!("mask above {threshold}"), mask, 255.0),
+        ];
+        self.preview(panels, Vec::new())
+    }
+
+    /// Numbered objects beside the image with their outlines.
+    pub fn objects(self, labels: Vec<u32>) -> Preview {
+        let stretch = Stretch::of(&self.input);
+        let count = labels.iter().max().copied().unwrap_or(0);
+        let panels = vec![
+            self.input_panel(stretch, Some(Overlay::Outlines(labels.clone()))),
+            Panel {
+                caption: format!("labels, {count} objects"),
+                grey: None,
+                overlay: Some(Overlay::Objects(labels)),
+            },
+        ];
         self.preview(panels, Vec::new())
     }
 
@@ -149,17 +149,4 @@ fn grey(caption: String, values: Vec<f32>, white: f32) -> Panel {
         grey: Some(Grey { values, stretch }),
         overlay: None,
     }
-}
-
-/// Draws a picture and writes it, whole or not at all.
-///
-/// # Errors
-/// Fails if the disk does.
-pub fn write(picture: &Preview, path: &Path) -> Result<(), TaskError> {
-    let failed = |error| TaskError::File {
-        path: path.to_owned(),
-        error,
-    };
-    let bytes = preview::draw(picture).map_err(|error| failed(error.into()))?;
-    atomic::write(path, &bytes).map_err(failed)
 }

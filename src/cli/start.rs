@@ -1,0 +1,74 @@
+//! `bundle` alone: what it sees here, and the likely next command.
+
+use clap::CommandFactory;
+
+use super::args::Cli;
+use super::printer::count;
+use super::{Answer, Context, Outcome, refusal_or_error};
+use crate::cache::Cache;
+use crate::ops::build::{Options, Report, build};
+use crate::plan::LockPlan;
+use crate::project::find_config;
+
+pub fn run(context: &Context) -> Outcome {
+    let Ok(config) = find_config(".".as_ref()) else {
+        context.printer.out(Cli::command().render_help())?;
+        return Ok(Answer::Yes);
+    };
+    let options = Options {
+        config,
+        output: None,
+        auto_date: None,
+        locked: false,
+        dry_run: true,
+        force: false,
+        check_architecture: true,
+        lenient: false,
+    };
+    let report = build(&options, Cache::open(), &context.progress)
+        .map_err(|error| refusal_or_error(error.is_refusal(), error))?;
+    for warning in &report.warnings {
+        context.printer.warning(warning);
+    }
+    let printer = &context.printer;
+    let config = options.config.display();
+    let models = count(report.models, "model");
+    printer.status("Config", format_args!("{config} ({models})"));
+    printer.status("Lock", lock(&report));
+    printer.status("Bundle", bundle(&report));
+    printer.status("Next", next(&report));
+    Ok(Answer::Yes)
+}
+
+fn lock(report: &Report) -> String {
+    let lock = report.lock.display();
+    match &report.plan.lock {
+        LockPlan::UpToDate => format!("{lock} is up to date"),
+        LockPlan::Missing => "there is none yet".to_owned(),
+        LockPlan::Stale { changes } => {
+            format!(
+                "{lock} is not up to date ({})",
+                count(changes.len(), "change")
+            )
+        }
+    }
+}
+
+fn bundle(report: &Report) -> String {
+    let output = report.output.display();
+    match &report.plan.output {
+        Some(reason) if report.plan.builds() => format!("{output}: {reason}"),
+        _ => format!("{output} is up to date"),
+    }
+}
+
+fn next(report: &Report) -> String {
+    let (lock, output) = (report.lock.display(), report.output.display());
+    match &report.plan.lock {
+        LockPlan::Stale { .. } => {
+            "bundle lock --check   (what changed), or bundle build".to_owned()
+        }
+        _ if report.plan.builds() => "bundle build".to_owned(),
+        _ => format!("bundle verify {output} --lock {lock}, or bundle test {output}"),
+    }
+}

@@ -1,0 +1,102 @@
+//! Dispatches of depthwise convolutions.
+
+use super::dense::{workgroup, workgroup_constants};
+use super::lower::{Lowering, conv_of};
+use super::pass::{Core, Pass};
+use super::place::{Place, Source, vectors};
+use super::record::{Dispatch, LANES, folded};
+use super::shader::{Constant, Kernel, Shader};
+use crate::nn::ValueId;
+
+/// A thread computes so many neighbouring pixels.
+const PIXELS: usize = 4;
+
+/// The most vectors of channels of a workgroup.
+const MOST_ROWS: usize = 16;
+
+impl Lowering<'_> {
+    /// If it has partial moments of its result, gives the number of their tiles.
+    pub(super) fn depthwise(
+        &mut self,
+        pass: &Pass,
+        source: Source,
+        result: Place,
+        own: &[(ValueId, Place)],
+        reduced: bool,
+    ) -> Option<usize> {
+        let Core::Depthwise { conv: value, gate } = pass.core else {
+            return None;
+        };
+        let conv = conv_of(self.graph, value)?;
+        let (before, mut steps) = self.steps(&pass.before, own);
+        let (after, numbers_after) = self.steps(&pass.after, own);
+        steps.extend(numbers_after);
+        let channels = conv.outputs;
+        let weights = self.constants.position();
+        // Channels are filled up for each tap.
+        for tap in conv.weight.chunks(channels) {
+            self.constants.push(tap);
+        }
+        let bias = match &conv.bias {
+            Some(bias) => self.constants.push(bias),
+            None => self.constants.push(&vec![0.0; channels]),
+        };
+        let (input, output) = (source.shape, self.graph.shape(value));
+        let first = [0, 1].map(|axis| -conv.padding[axis][0]);
+        let (slots, rows) = workgroup(result.width() as usize, MOST_ROWS);
+        let tiles = (output.height * output.width.div_ceil(PIXELS)).div_ceil(slots);
+        let groups = (result.width() as usize).div_ceil(rows);
+        if reduced {
+            self.reserve_partials(tiles, result.shape);
+        }
+        let mut numbers = vec![("pitch", 0)];
+        numbers.extend(source.numbers());
+        numbers.extend([
+            ("height", input.height as u32),
+            ("width", input.width as u32),
+            ("taps_y", conv.kernel[0] as u32),
+            ("taps_x", conv.kernel[1] as u32),
+            ("step_y", conv.stride[0] as u32),
+            ("step_x", conv.stride[1] as u32),
+            // Two's complement, which the kernel reads it as.
+            ("first_y", first[0] as u32),
+            ("first_x", first[1] as u32),
+            ("weights", weights),
+            ("bias", bias),
+            ("rows", output.height as u32),
+            ("columns", output.width as u32),
+            ("outputs", result.width()),
+            ("result", result.offset),
+            ("result_channels", result.shape.channels as u32),
+            ("tiles", tiles as u32),
+            ("groups", groups as u32),
+            ("scratch_pitch", 0),
+        ]);
+        let mut constants = workgroup_constants(slots, rows);
+        constants.extend([
+            ("PIXELS", Constant::Count(PIXELS as u32)),
+            ("GATED", Constant::Bool(gate)),
+            ("REDUCED", Constant::Bool(reduced)),
+            ("SLIDES", Constant::Bool(conv.stride[1] == 1)),
+        ]);
+        let named = pass.before.iter().copied().chain([value]);
+        let mut what = self.words(named.chain(pass.after.iter().copied()));
+        if gate {
+            what += ", gate";
+        }
+        self.push(Dispatch {
+            what,
+            shader: Shader {
+                kernel: Kernel::Depthwise,
+                constants,
+                before,
+                after,
+            },
+            numbers,
+            steps,
+            workgroups: folded(tiles * groups),
+            flops: (2 * conv.kernel[0] * conv.kernel[1] * vectors(output) * LANES) as u64,
+        });
+        reduced.then_some(tiles)
+    }
+}

@@ -1,0 +1,270 @@
+//! `bundle card`: what a page about a bundle has to say, and the page written.
+
+mod pictures;
+mod tested;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use tested::{ModelTest, Tested, TestedError};
+
+use crate::archive::{self, BundlePath};
+use crate::atomic;
+use crate::config::catalogue::PIPELINES;
+use crate::config::{Model as Configured, ModelKind};
+use crate::digest::{Contents, Sha256};
+use crate::image::preview;
+use crate::inspect::{InspectError, inspect};
+use crate::lockfile::{LockedFacts, Lockfile};
+use crate::packed::TRACKER_NAME;
+use crate::progress::Progress;
+use crate::subject::{Subject, SubjectError};
+use crate::value::{Key, Map, Value};
+
+/// What to write a page about.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub bundle: PathBuf,
+    /// What `bundle test --json` printed of this bundle.
+    pub tested: Option<PathBuf>,
+    /// Whether pictures of the test vectors are drawn.
+    pub pictures: bool,
+}
+
+/// What a page says.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The name of the ZIP.
+    pub bundle: String,
+    /// `canonical` or `foreign`.
+    pub layout: &'static str,
+    pub size: u64,
+    pub sha256: Sha256,
+    pub config: String,
+    pub created: Option<String>,
+    pub about: Map,
+    pub models: Vec<Model>,
+    /// Whether it has settings for the tracker.
+    pub tracker: bool,
+    /// HiTMicTools' pipelines that find all their models in it.
+    pub pipelines: Vec<&'static str>,
+    pub tested: Option<Tested>,
+}
+
+/// One model.
+#[derive(Debug, Serialize)]
+pub struct Model {
+    pub key: String,
+    pub weights: BundlePath,
+    #[serde(flatten)]
+    pub contents: Contents,
+    /// The name of the file that the weights were packed from.
+    pub original_name: Option<String>,
+    #[serde(flatten)]
+    pub facts: LockedFacts,
+    pub inferer_args: Option<Map>,
+    pub model_args: Option<Map>,
+    /// What the metadata say besides the network: dates, data, measures.
+    pub training: Map,
+    pub has_test: bool,
+    /// A PNG of the test vector's first frame.
+    #[serde(skip)]
+    pub picture: Option<Vec<u8>>,
+    /// Why there is none, although there is a vector that could be drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_picture: Option<String>,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum Error {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Inspect(#[from] InspectError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Subject(#[from] SubjectError),
+    #[error("{} is a lockfile, expected a ZIP", path.display())]
+    #[diagnostic(help("name the bundle that was built from it"))]
+    Lock { path: PathBuf },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Tested(#[from] TestedError),
+    #[error("cannot read {}: {error}", path.display())]
+    Read { path: PathBuf, error: io::Error },
+    #[error("{} is there, and is no page that `bundle card` wrote", path.display())]
+    #[diagnostic(help("name another file, or move it away"))]
+    InTheWay { path: PathBuf },
+    #[error("cannot write {}: {error}", path.display())]
+    Write { path: PathBuf, error: io::Error },
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Whether the contents of the bundle are at fault, and not the command.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Inspect(error) => error.is_refusal(),
+            Self::Subject(error) => error.is_refusal(),
+            _ => false,
+        }
+    }
+}
+
+/// Gathers what there is to say of a bundle. Every entry is read: nothing is said that only the lock inside says.
+///
+/// # Errors
+/// Fails if the bundle is none, is damaged, or cannot be read.
+pub fn card(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
+    let path = &options.bundle;
+    let mut inspected = inspect(path, progress)?;
+    inspected.prove(progress)?;
+    let Some(archive) = &inspected.archive else {
+        return Err(Error::Lock { path: path.clone() });
+    };
+    let lock = &inspected.lock;
+    let subject = Subject::open(path)?;
+    let sha256 = archive::sha256_file(path, progress).map_err(|error| Error::Read {
+        path: path.clone(),
+        error,
+    })?;
+    let tested = match &options.tested {
+        Some(report) => Some(Tested::read(report, path)?),
+        None => None,
+    };
+    let mut models = Vec::new();
+    for model in &subject.config.models {
+        models.extend(summary(lock, &subject, model, options.pictures, progress));
+        if progress.interrupted() {
+            return Err(Error::Interrupted);
+        }
+    }
+    let has = |key: &&str| models.iter().any(|model| model.key == **key);
+    let served = PIPELINES.iter().filter(|(_, keys)| keys.iter().all(&has));
+    Ok(Report {
+        bundle: file_name(path),
+        layout: lock.layout.name(),
+        size: archive.size(),
+        sha256,
+        config: lock.config.clone(),
+        created: lock.created.map(|created| created.to_string()),
+        about: lock.about.clone(),
+        tracker: lock.file(TRACKER_NAME).is_some(),
+        pipelines: served.map(|(name, _)| *name).collect(),
+        models,
+        tested,
+    })
+}
+
+/// What a page says of a model; nothing of one whose file is not there.
+fn summary(
+    lock: &Lockfile,
+    subject: &Subject,
+    model: &Configured,
+    pictures: bool,
+    progress: &dyn Progress,
+) -> Option<Model> {
+    let key = model.key.as_str();
+    let file = lock.file(&model.weights.written)?;
+    let mut facts = lock
+        .models
+        .get(key)
+        .map(|model| model.facts.clone())
+        .unwrap_or_default();
+    if facts.architecture.is_none() && model.kind != ModelKind::Custom {
+        facts.architecture = Some(model.kind.to_string());
+    }
+    let json = model.metadata.iter().flat_map(|metadata| &metadata.json);
+    let (network, training): (Vec<_>, Vec<_>) = json.partition(|(name, _)| {
+        ["model_type", "model_args", "original_name"].contains(&name.as_str())
+    });
+    let original = network.iter().find(|(name, _)| *name == "original_name");
+    let (picture, no_picture) = match pictures {
+        true => drawn(subject, model, progress),
+        false => (None, None),
+    };
+    Some(Model {
+        key: key.to_owned(),
+        weights: file.path.clone(),
+        contents: file.contents,
+        original_name: original.and_then(|(_, name)| Some(name.as_str()?.to_owned())),
+        facts,
+        inferer_args: model.inferer_args.clone(),
+        model_args: model.model_args.clone(),
+        training: training
+            .into_iter()
+            .map(|(name, value)| (Key::from(name.as_str()), Value::from_json(value)))
+            .collect(),
+        has_test: subject.vector(model).is_some(),
+        picture,
+        no_picture,
+    })
+}
+
+/// The picture of a model's test vector, or why there is none.
+fn drawn(
+    subject: &Subject,
+    model: &Configured,
+    progress: &dyn Progress,
+) -> (Option<Vec<u8>>, Option<String>) {
+    let picture = match pictures::of_vector(subject, model, progress) {
+        Ok(None) => return (None, None),
+        Ok(Some(picture)) => preview::draw(&picture).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match picture {
+        Ok(png) => (Some(png), None),
+        Err(why) => (None, Some(why)),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// How every page begins; a file that begins otherwise is not written over.
+pub const MARK: &str = "<!-- made by `bundle card`";
+
+/// The file of a model's picture, beside the page at `page`.
+pub fn picture_name(page: &Path, key: &str) -> String {
+    let stem = page.file_stem().unwrap_or_default().to_string_lossy();
+    format!("{stem}.{key}.png")
+}
+
+/// Writes a page and the pictures beside it, each whole or not at all, and gives their paths.
+///
+/// # Errors
+/// Fails if something else is there, or the disk does.
+pub fn write(page: &Path, text: &str, report: &Report) -> Result<Vec<PathBuf>, Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| Error::Write { path, error }
+    };
+    match fs::read(page) {
+        Ok(there) if !there.starts_with(MARK.as_bytes()) => {
+            return Err(Error::InTheWay {
+                path: page.to_owned(),
+            });
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(page)(error)),
+        _ => {}
+    }
+    let folder = atomic::folder_of(page);
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    let mut written = Vec::new();
+    for model in &report.models {
+        if let Some(png) = &model.picture {
+            let path = folder.join(picture_name(page, &model.key));
+            atomic::write(&path, png).map_err(failed(&path))?;
+            written.push(path);
+        }
+    }
+    atomic::write(page, text.as_bytes()).map_err(failed(page))?;
+    written.push(page.to_owned());
+    Ok(written)
+}

@@ -1,0 +1,136 @@
+//! `bundle card`: the page about a bundle.
+
+use crate::session::Session;
+
+/// The example with its lock, built.
+fn built() -> Session {
+    let session = Session::rods();
+    let run = session
+        .command(&["build", "-q", "-o", "rods.zip", "--no-auto-date"])
+        .env("SOURCE_DATE_EPOCH", "1766071842")
+        .output()
+        .unwrap();
+    assert!(run.status.success());
+    session
+}
+
+#[test]
+fn the_page_says_what_a_reader_needs() {
+    let session = built();
+    let run = session.bundle(&["card", "rods.zip"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    insta::assert_snapshot!(run.stdout);
+}
+
+#[test]
+fn a_page_has_pictures_beside_it_and_is_made_anew() {
+    let session = built();
+    let run = session.bundle(&["card", "rods.zip", "-o", "page/CARD.md"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let pictures = [
+        "CARD.bf_focus.png",
+        "CARD.cell_classifier.png",
+        "CARD.fl_focus.png",
+        "CARD.md",
+        "CARD.segmentation.png",
+    ];
+    assert_eq!(session.names("page"), pictures);
+    let page = session.text("page/CARD.md");
+    for name in pictures.iter().filter(|name| name.ends_with(".png")) {
+        assert!(page.contains(&format!("(<{name}>)")), "{name}");
+        assert!(
+            session
+                .read(&format!("page/{name}"))
+                .starts_with(b"\x89PNG")
+        );
+    }
+    let run = session.bundle(&["card", "rods.zip", "-o", "page/CARD.md"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(session.text("page/CARD.md"), page);
+}
+
+#[test]
+fn a_file_that_is_no_page_is_not_written_over() {
+    let session = built();
+    session.write("README.md", "# Mine\n");
+    let run = session.bundle(&["card", "rods.zip", "-o", "README.md"]);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr.contains("no page that `bundle card` wrote"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(session.text("README.md"), "# Mine\n");
+    assert!(!session.exists("README.bf_focus.png"));
+}
+
+#[test]
+fn results_of_tests_are_shown_if_they_are_of_this_bundle() {
+    let session = built();
+    let tested = session.bundle(&["test", "rods.zip", "--json", "--device", "cpu"]);
+    session.write("tested.json", &tested.stdout);
+    let run = session.bundle(&["card", "rods.zip", "--tested", "tested.json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        run.stdout.contains("| segmentation | passed |"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout.contains("| sc\\_segmenter | not run | - |"),
+        "{}",
+        run.stdout
+    );
+
+    session.write("other.json", tested.stdout.replace("rods.zip", "other.zip"));
+    let run = session.bundle(&["card", "rods.zip", "--tested", "other.json"]);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr.contains("a report of other.zip"),
+        "{}",
+        run.stderr
+    );
+    let run = session.bundle(&["card", "rods.zip", "--tested", "rods.zip"]);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr.contains("is no report of tests"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_lock_is_no_bundle_and_a_damaged_bundle_has_no_page() {
+    let session = built();
+    let run = session.bundle(&["card", "bundle.lock"]);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr.contains("is a lockfile, expected a ZIP"),
+        "{}",
+        run.stderr
+    );
+    let mut bytes = session.read("rods.zip");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    session.write("damaged.zip", bytes);
+    let run = session.bundle(&["card", "damaged.zip"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+}
+
+#[test]
+fn json_has_the_same() {
+    let session = built();
+    let run = session.bundle(&["card", "rods.zip", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(json["command"], "card");
+    assert_eq!(json["bundle"], "rods.zip");
+    let model = &json["models"][0];
+    assert_eq!(model["key"], "bf_focus");
+    assert_eq!(model["parameters"], 19609);
+    assert_eq!(
+        model["training"]["training_dataset"],
+        "synthetic rods (seed 7)"
+    );
+    assert_eq!(model["has_test"], true);
+    assert_eq!(json["pipelines"].as_array().unwrap().len(), 6);
+}
