@@ -244,6 +244,24 @@ impl Trouble {
     }
 }
 
+/// `inferer_args` and `model_args`.
+type Arguments<'py> = (Option<Bound<'py, PyDict>>, Option<Bound<'py, PyDict>>);
+
+/// Of each object the frame, the label, the class and the probabilities; and the names of the classes.
+type Classified<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray2<f32>>,
+    Vec<String>,
+);
+
+/// Of a classifier of rows the features' names, how many there are, and the classes.
+type Columns = (Option<Vec<String>>, usize, Vec<String>);
+
+/// The class of each row, and the probabilities of all classes, row by row.
+type Predicted<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f64>>);
+
 #[pymethods]
 impl Model {
     /// A model whose weights are in memory.
@@ -298,10 +316,7 @@ impl Model {
     }
 
     /// The arguments in the config: `inferer_args` and `model_args`.
-    fn arguments<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Option<Bound<'py, PyDict>>, Option<Bound<'py, PyDict>>)> {
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Arguments<'py>> {
         let model = self.declared(py)?;
         let table = |map: &Option<_>| {
             map.as_ref()
@@ -347,7 +362,6 @@ impl Model {
 
     /// Classifies the objects of `[T, 1, H, W]` label images: the frame, label and class of each, its probabilities,
     /// and the names of all classes.
-    #[allow(clippy::type_complexity)]
     fn classify<'py>(
         &self,
         py: Python<'py>,
@@ -355,13 +369,7 @@ impl Model {
         images: &Bound<'py, PyAny>,
         how: How,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<(
-        Bound<'py, PyArray1<i64>>,
-        Bound<'py, PyArray1<i64>>,
-        Bound<'py, PyArray1<i64>>,
-        Bound<'py, PyArray2<f32>>,
-        Vec<String>,
-    )> {
+    ) -> PyResult<Classified<'py>> {
         let (labels, stack) = (Stack::of(labels)?, Stack::of(images)?);
         let (labels, view) = (labels.view(), stack.view());
         let (objects, names) = self.with(py, how, progress.as_ref(), |made, progress| {
@@ -397,8 +405,7 @@ impl Model {
     }
 
     /// What a classifier of rows takes and gives: its features' names, how many there are, its classes.
-    #[allow(clippy::type_complexity)]
-    fn rows(&self, py: Python<'_>) -> PyResult<(Option<Vec<String>>, usize, Vec<String>)> {
+    fn rows(&self, py: Python<'_>) -> PyResult<Columns> {
         self.with(py, self.anyhow(), None, |made, _| {
             let Made::Rows(rows) = made else {
                 return Err(Trouble::Kind);
@@ -425,7 +432,7 @@ impl Model {
         &self,
         py: Python<'py>,
         rows: PyReadonlyArray1<'py, f64>,
-    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f64>>)> {
+    ) -> PyResult<Predicted<'py>> {
         let rows = rows.as_slice()?;
         let found = self.with(py, self.anyhow(), None, |made, _| {
             let Made::Rows(model) = made else {
