@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, CacheError, Clock, Records, record_key};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Surroundings};
 use crate::lockfile::{LockError, Lockfile};
 use crate::progress::Progress;
 use crate::resolve::{Means, ResolveError, Resolved, resolve};
@@ -81,6 +81,19 @@ impl Project {
         cache: Result<Cache, CacheError>,
         progress: &dyn Progress,
     ) -> Result<Self, ProjectError> {
+        Self::open_in(path, &Surroundings::of_process(), cache, progress)
+    }
+
+    /// Opens the project of the config at `path`, as a process with these surroundings would.
+    ///
+    /// # Errors
+    /// As [`Project::open`].
+    pub fn open_in(
+        path: &Path,
+        surroundings: &Surroundings,
+        cache: Result<Cache, CacheError>,
+        progress: &dyn Progress,
+    ) -> Result<Self, ProjectError> {
         let key = record_key(path).unwrap_or_else(|_| path.to_owned());
         // Everything is read when it is our turn: another build may be about to write the lock.
         let turn = match &cache {
@@ -88,7 +101,7 @@ impl Project {
             Err(_) => Ok(None),
         };
         let turn = turn.map_err(|_| ProjectError::Interrupted)?;
-        let config = Config::load(path)?;
+        let config = Config::load_in(path, surroundings)?;
         let lock_path = Lockfile::path_for(path);
         let lock = Lockfile::load(&lock_path)?;
         if let Some(lock) = &lock {

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adopt::{self, AdoptError, Fault};
-use crate::archive::{Archive, ArchiveEntry, BundlePath, OpenError, ReadError};
+use crate::archive::{self, Archive, ArchiveEntry, BundlePath, OpenError, ReadError};
 use crate::blob::Blob;
 use crate::config::{Config, ConfigError, FileKind, Files, Model, Surroundings};
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha256};
 use crate::inspect::{self, InspectError};
 use crate::lockfile::Lockfile;
 use crate::packed::{CONFIG_NAME, TRACKER_NAME};
 use crate::progress::{Phase, Progress};
-use crate::value::{Key, Value};
+use crate::value::{Key, Map, Value};
+use crate::yaml;
 
 /// A config, and where its files are.
 #[derive(Debug)]
@@ -21,10 +22,17 @@ pub struct Subject {
     /// The ZIP, or the config.
     pub path: PathBuf,
     pub config: Config,
-    /// The ZIP, if it is one.
-    archive: Option<Arc<Archive>>,
+    place: Place,
     /// The lock inside the bundle.
     pub lock: Option<Lockfile>,
+}
+
+/// Where the files of a config are.
+#[derive(Debug)]
+enum Place {
+    Disk,
+    Bundle(Arc<Archive>),
+    Memory(Arc<Held>),
 }
 
 /// Why there are no models to work with.
@@ -54,6 +62,15 @@ pub enum SubjectError {
     #[error("{}: `{entry}` is not what the lock inside says", path.display())]
     #[diagnostic(help("`bundle verify` lists everything that is not as the lock says"))]
     NotAsLocked { path: PathBuf, entry: String },
+    #[error("{}: the file's SHA-256 is {found}, expected {expected}", path.display())]
+    #[diagnostic(help(
+        "it is another file than the one whose digest was given: copy it again, or ask whoever made it"
+    ))]
+    Sha256 {
+        path: PathBuf,
+        expected: Sha256,
+        found: Sha256,
+    },
     #[error("{} has no model `{model}`", path.display())]
     NoModel {
         path: PathBuf,
@@ -71,10 +88,24 @@ impl SubjectError {
             Self::Entry { error, .. } => !matches!(error, ReadError::Io { .. }),
             Self::Packed(error) => error.is_of_content(),
             Self::Inspect(error) => error.is_refusal(),
-            Self::Open(_) | Self::Adopt(_) | Self::NotAsLocked { .. } => true,
+            Self::Open(_) | Self::Adopt(_) | Self::NotAsLocked { .. } | Self::Sha256 { .. } => true,
             Self::NoModel { .. } => false,
         }
     }
+}
+
+/// A model that is given without a config.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The model's key, which says what it is for: `bf_focus`.
+    pub key: String,
+    /// The name of its file of weights, for messages, and for the file's type.
+    pub name: String,
+    pub weights: Blob,
+    /// The text of its JSON metadata.
+    pub metadata: Option<String>,
+    pub inferer_args: Option<Map>,
+    pub model_args: Option<Map>,
 }
 
 /// A model's test vector: its files, and how near the answer must be.
@@ -106,7 +137,7 @@ impl Subject {
             false => Ok(Self {
                 path: path.to_owned(),
                 config: Config::load(path)?,
-                archive: None,
+                place: Place::Disk,
                 lock: None,
             }),
         }
@@ -124,13 +155,17 @@ impl Subject {
         Ok(Self {
             path: path.to_owned(),
             config: Config::load_in(path, &surroundings)?,
-            archive: None,
+            place: Place::Disk,
             lock: None,
         })
     }
 
     fn bundle(path: &Path) -> Result<Self, SubjectError> {
-        let archive = Arc::new(Archive::open(path)?);
+        Self::of_archive(path, Archive::open(path)?)
+    }
+
+    fn of_archive(path: &Path, archive: Archive) -> Result<Self, SubjectError> {
+        let archive = Arc::new(archive);
         if archive.entry(CONFIG_NAME).is_none() {
             let (path, fault) = (path.to_owned(), Fault::NoConfig);
             return Err(AdoptError { path, fault }.into());
@@ -142,14 +177,80 @@ impl Subject {
         Ok(Self {
             path: path.to_owned(),
             config,
-            archive: Some(archive),
+            place: Place::Bundle(archive),
             lock,
+        })
+    }
+
+    /// A bundle whose file must have this SHA-256: what is read later is read of the file that had it.
+    ///
+    /// # Errors
+    /// As [`Subject::open`], and if the digest is another.
+    pub fn open_anchored(
+        path: &Path,
+        expected: Sha256,
+        progress: &dyn Progress,
+    ) -> Result<Self, SubjectError> {
+        let blob = Blob::open(path).map_err(|error| unreadable(path, error))?;
+        let _phase = Phase::begin(progress, "Verifying", blob.size());
+        let found = archive::sha256_blob(&blob, path, progress);
+        let found = found.map_err(|error| unreadable(path, error))?;
+        if found != expected {
+            return Err(SubjectError::Sha256 {
+                path: path.to_owned(),
+                expected,
+                found,
+            });
+        }
+        Self::of_archive(path, Archive::of_blob(path, blob)?)
+    }
+
+    /// One model whose weights are in memory, with the arguments that a config would give it. `name` is what its file
+    /// is called, whose extension counts.
+    ///
+    /// # Errors
+    /// Fails if the arguments are none that such a model takes.
+    pub fn of_model(model: Given) -> Result<Self, SubjectError> {
+        let path = PathBuf::from(format!("{}.yml", model.key));
+        let metadata = PathBuf::from(format!("{}.json", model.key));
+        let mut entry = Map::new();
+        entry.insert("model_path".into(), Value::String(model.name.clone()));
+        if model.metadata.is_some() {
+            let written = metadata.to_string_lossy().into_owned();
+            entry.insert("model_metadata".into(), Value::String(written));
+        }
+        for (table, arguments) in [
+            ("inferer_args", model.inferer_args),
+            ("model_args", model.model_args),
+        ] {
+            if let Some(arguments) = arguments {
+                entry.insert(table.into(), Value::Map(arguments));
+            }
+        }
+        let config = Map::from_iter([(Key::from(model.key.as_str()), Value::Map(entry))]);
+        let mut files = vec![
+            (path.clone(), yaml::to_string(&config).into_bytes().into()),
+            (PathBuf::from(&model.name), model.weights),
+        ];
+        if let Some(text) = model.metadata {
+            files.push((metadata, text.into_bytes().into()));
+        }
+        let held = Arc::new(Held(files));
+        let surroundings = Surroundings {
+            files: held.clone(),
+            ..Surroundings::of_process()
+        };
+        Ok(Self {
+            config: Config::load_in(&path, &surroundings)?,
+            path,
+            place: Place::Memory(held),
+            lock: None,
         })
     }
 
     /// Whether it is a bundle, and not a project.
     pub fn is_bundle(&self) -> bool {
-        self.archive.is_some()
+        matches!(self.place, Place::Bundle(_))
     }
 
     /// The model of a key.
@@ -185,8 +286,10 @@ impl Subject {
     /// Fails if they are damaged or cannot be read.
     pub fn weights(&self, model: &Model, progress: &dyn Progress) -> Result<Blob, SubjectError> {
         let path = &model.weights.path;
-        let Some(archive) = &self.archive else {
-            return Blob::open(path).map_err(|error| unreadable(path, error));
+        let archive = match &self.place {
+            Place::Disk => return Blob::open(path).map_err(|error| unreadable(path, error)),
+            Place::Memory(held) => return held.blob(path).map_err(|error| unreadable(path, error)),
+            Place::Bundle(archive) => archive,
         };
         let entry = self.entry(archive, &model.weights.written)?;
         let error = |error| damaged(archive, error);
@@ -204,9 +307,9 @@ impl Subject {
         model: &Model,
         progress: &dyn Progress,
     ) -> Result<Blob, SubjectError> {
-        match &self.archive {
-            None => self.load_file(&model.weights.path, progress),
-            Some(archive) => self.load_entry(archive, &model.weights.written, progress),
+        match &self.place {
+            Place::Bundle(archive) => self.load_entry(archive, &model.weights.written, progress),
+            Place::Disk | Place::Memory(_) => self.load_file(&model.weights.path, progress),
         }
     }
 
@@ -219,12 +322,12 @@ impl Subject {
         file: &VectorFile,
         progress: &dyn Progress,
     ) -> Result<Blob, SubjectError> {
-        match &self.archive {
-            None => self.load_file(&file.path, progress),
-            Some(archive) => {
+        match &self.place {
+            Place::Bundle(archive) => {
                 let name = file.path.to_string_lossy();
                 self.load_entry(archive, &name, progress)
             }
+            Place::Disk | Place::Memory(_) => self.load_file(&file.path, progress),
         }
     }
 
@@ -265,6 +368,9 @@ impl Subject {
 
     fn load_file(&self, path: &Path, progress: &dyn Progress) -> Result<Blob, SubjectError> {
         let error = |error| unreadable(path, error);
+        if let Place::Memory(held) = &self.place {
+            return held.blob(path).map_err(error);
+        }
         let blob = Blob::open(path).map_err(error)?;
         let _phase = Phase::begin(progress, "Reading", blob.size());
         let bytes = blob.read(u64::MAX).map_err(error)?;
@@ -348,5 +454,34 @@ impl Files for Packed {
             ]);
         }
         self.0.read(entry, limit).map_err(io::Error::other)
+    }
+}
+
+/// Files in memory, under made-up paths.
+#[derive(Debug)]
+struct Held(Vec<(PathBuf, Blob)>);
+
+impl Held {
+    fn blob(&self, path: &Path) -> io::Result<Blob> {
+        // A config looks for its files in its folder, which is the current one.
+        let path = path.strip_prefix(".").unwrap_or(path);
+        let found = self.0.iter().find(|(known, _)| known == path);
+        found
+            .map(|(_, blob)| blob.clone())
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Files for Held {
+    fn kind(&self, path: &Path) -> io::Result<FileKind> {
+        let size = self.blob(path)?.size();
+        Ok(FileKind::File { size })
+    }
+
+    fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let blob = self.blob(path)?;
+        let wanted = blob.size().min(limit.saturating_add(1));
+        let part = blob.slice(0..wanted).unwrap_or(blob);
+        part.read(wanted)
     }
 }

@@ -25,7 +25,7 @@ pub use layout::{Layout, LayoutError, Placed};
 pub use path::{
     BadName, BundlePath, Collision, CollisionKind, EntryName, MemberName, NameFault, collisions,
 };
-pub use pipeline::sha256_file;
+pub use pipeline::{sha256_blob, sha256_file};
 pub use problem::{Problem, Record};
 pub use read::{Archive, ArchiveEntry, Inflated, Method, OpenError, ReadError};
 pub use unpack::{UnpackError, unpack};

@@ -10,7 +10,8 @@ use std::thread;
 
 use sha2::Digest as _;
 
-use crate::digest::{Sha256, open_regular, read_exact_at};
+use crate::blob::Blob;
+use crate::digest::Sha256;
 use crate::progress::{Progress, check_interrupt};
 
 /// Bytes of a buffer: large enough that a hand-over costs nothing, small enough to stay in a core's cache.
@@ -116,8 +117,15 @@ pub fn run<T, E: From<io::Error>>(
 /// Fails if the file cannot be read, becomes shorter meanwhile, or the user asked to stop
 /// ([`io::ErrorKind::Interrupted`]).
 pub fn sha256_file(path: &Path, progress: &dyn Progress) -> io::Result<Sha256> {
-    let file = open_regular(path)?;
-    let size = file.metadata()?.len();
+    sha256_blob(&Blob::open(path)?, path, progress)
+}
+
+/// The SHA-256 of a run of bytes, reading ahead of the hash; `path` is only what `progress` is told.
+///
+/// # Errors
+/// As [`sha256_file`].
+pub fn sha256_blob(blob: &Blob, path: &Path, progress: &dyn Progress) -> io::Result<Sha256> {
+    let size = blob.size();
     let mut sha256 = Sha256Stage::default();
     run(&mut [&mut sha256], |feed| {
         let mut position = 0;
@@ -125,7 +133,7 @@ pub fn sha256_file(path: &Path, progress: &dyn Progress) -> io::Result<Sha256> {
             check_interrupt(progress)?;
             let mut buffer = feed.buffer()?;
             buffer.truncate((size - position).min(BUFFER as u64) as usize);
-            read_exact_at(&file, &mut buffer, position)?;
+            blob.read_exact_at(&mut buffer, position)?;
             position += buffer.len() as u64;
             progress.advance(path, buffer.len() as u64);
             feed.push(buffer)?;

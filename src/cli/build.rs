@@ -16,6 +16,7 @@ pub fn run(args: Build, context: &Context) -> Outcome {
         dry_run: args.dry_run,
         force: args.force,
         check_architecture: !args.no_check,
+        lenient: false,
     };
     perform(&options, args.explain, args.json, context)
 }
@@ -43,6 +44,7 @@ fn by_script(config: std::path::PathBuf, output: std::path::PathBuf, auto_date: 
         dry_run: false,
         force: false,
         check_architecture: true,
+        lenient: false,
     }
 }
 

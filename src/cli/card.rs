@@ -10,7 +10,7 @@ use super::printer::{count, human_size, plain_text};
 use super::show::{arguments_line, dated, plain};
 use super::table::grouped;
 use super::{Answer, Context, Json, Outcome, error, refusal_or_error};
-use crate::ops::card::{MARK, Model, Options, Report, Tested, card, picture_name, write};
+use crate::ops::card::{MARK, Model, Options, Report, Tested, card, link, picture_name, write};
 
 pub fn run(args: Card, context: &Context) -> Outcome {
     let options = Options {
@@ -241,18 +241,6 @@ fn markdown(text: &str) -> String {
         escaped.push(character);
     }
     escaped
-}
-
-/// A file's name as the target of a link.
-fn link(name: &str) -> String {
-    let mut link = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
-            true => link.push(char::from(byte)),
-            false => link += &format!("%{byte:02X}"),
-        }
-    }
-    link
 }
 
 /// Text inside a comment, which it does not end.

@@ -22,6 +22,7 @@ mod test_devices;
 mod unpack;
 mod verify;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,7 +70,13 @@ type Outcome = Result<Answer, Failure>;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    ExitCode::from(main_with(std::env::args_os()))
+}
+
+/// Runs the program as if it had been called with these arguments, its own name the first; gives its exit status. What
+/// is wrong with the arguments themselves, and `--help`, end the process.
+pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = Cli::parse_from(arguments);
     bars::catch_interrupts();
     let printer = Printer::new(&cli.global);
     let context = Context {
@@ -81,36 +88,41 @@ pub fn main() -> ExitCode {
         None => start::run(&context),
     };
     match outcome {
-        Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::Yes) => 0,
+        Ok(Answer::No) => 1,
         Err(failure) => report(failure, &context),
     }
 }
 
-fn report(failure: Failure, context: &Context) -> ExitCode {
+/// What the program says of an error or a warning, without colour.
+pub fn plain_report(diagnostic: &dyn Diagnostic) -> String {
+    printer::plain(diagnostic)
+}
+
+fn report(failure: Failure, context: &Context) -> u8 {
     crate::progress::Progress::end(&context.progress);
     if crate::progress::Progress::interrupted(&context.progress) {
         context
             .printer
             .refusal("Stopped", "nothing half-written was left");
-        return ExitCode::from(130);
+        return 130;
     }
     match failure {
         Failure::Error(error) => {
             context.printer.error(&*error);
-            ExitCode::from(2)
+            2
         }
         Failure::Refused(error) => {
             context.printer.error(&*error);
-            ExitCode::from(1)
+            1
         }
         // The reader of a pipe has seen enough.
-        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Failure::Output(error) => {
             let error =
                 miette::MietteDiagnostic::new(format!("cannot write to standard output: {error}"));
             context.printer.error(&error);
-            ExitCode::from(2)
+            2
         }
     }
 }

@@ -143,22 +143,31 @@ impl Printer {
     }
 
     fn render(&self, diagnostic: &dyn Diagnostic) {
-        let message = diagnostic.to_string();
-        let plain = rendered(GraphicalTheme::unicode_nocolor(), diagnostic);
-        let is_harmless = |text: &str| !text.chars().any(|c| c != '\n' && is_obeyed(c));
-        let text = match plain {
-            // No message of ours has a second line: what follows would pass for another message.
-            Some(plain) if !message.contains('\n') => match is_harmless(&plain) {
-                true if !self.color_stderr => Some(plain),
-                true => rendered(GraphicalTheme::unicode(), diagnostic),
-                // The text of a file is shown there, or what was taken from one.
-                false => Some(plain.lines().map(|line| plain_text(line) + "\n").collect()),
-            },
-            _ => None,
-        };
-        let text = text.unwrap_or_else(|| format!("  × {}\n", plain_text(&message)));
-        let _ = write!(io::stderr(), "{text}");
+        let _ = write!(io::stderr(), "{}", harmless(diagnostic, self.color_stderr));
     }
+}
+
+/// A report without colour.
+pub fn plain(diagnostic: &dyn Diagnostic) -> String {
+    harmless(diagnostic, false)
+}
+
+/// A report in which nothing is shown that a terminal obeys, but for the colours.
+fn harmless(diagnostic: &dyn Diagnostic, in_color: bool) -> String {
+    let message = diagnostic.to_string();
+    let plain = rendered(GraphicalTheme::unicode_nocolor(), diagnostic);
+    let is_harmless = |text: &str| !text.chars().any(|c| c != '\n' && is_obeyed(c));
+    let text = match plain {
+        // No message of ours has a second line: what follows would pass for another message.
+        Some(plain) if !message.contains('\n') => match is_harmless(&plain) {
+            true if !in_color => Some(plain),
+            true => rendered(GraphicalTheme::unicode(), diagnostic),
+            // The text of a file is shown there, or what was taken from one.
+            false => Some(plain.lines().map(|line| plain_text(line) + "\n").collect()),
+        },
+        _ => None,
+    };
+    text.unwrap_or_else(|| format!("  × {}\n", plain_text(&message)))
 }
 
 fn rendered(theme: GraphicalTheme, diagnostic: &dyn Diagnostic) -> Option<String> {

@@ -24,6 +24,7 @@ pub fn run(context: &Context) -> Outcome {
         dry_run: true,
         force: false,
         check_architecture: true,
+        lenient: false,
     };
     let report = build(&options, Cache::open(), &context.progress)
         .map_err(|error| refusal_or_error(error.is_refusal(), error))?;

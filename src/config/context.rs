@@ -14,6 +14,7 @@ pub(super) struct Context<'a> {
     pub surroundings: &'a Surroundings,
     pub problems: Vec<Problem>,
     warnings: Vec<Warning>,
+    strict: bool,
     /// The paths that were found in the working directory only.
     pub elsewhere: Vec<Span>,
 }
@@ -26,6 +27,7 @@ impl<'a> Context<'a> {
             surroundings,
             problems: Vec::new(),
             warnings: Vec::new(),
+            strict: false,
             elsewhere: Vec::new(),
         }
     }
@@ -45,14 +47,61 @@ impl<'a> Context<'a> {
         self.source.inner().get(span.clone()).unwrap_or_default()
     }
 
-    /// Adds an error with one label; the caller may add to it.
+    /// Whether what HiTMicTools' bundler takes is taken.
+    pub fn is_lenient(&self) -> bool {
+        self.surroundings.lenient
+    }
+
+    /// Adds an error with one label, which is a warning where what HiTMicTools' bundler takes is taken; the caller may
+    /// add to it.
     pub fn error(
         &mut self,
         message: impl Into<String>,
         span: &Span,
         label: impl Into<String>,
     ) -> &mut Problem {
+        match self.strict {
+            true => self.refuse(message, span, label),
+            false => self.complain(message, span, label),
+        }
+    }
+
+    /// As [`Context::error`], within [`Context::strictly`] too.
+    pub fn complain(
+        &mut self,
+        message: impl Into<String>,
+        span: &Span,
+        label: impl Into<String>,
+    ) -> &mut Problem {
         let problem = Problem::error(self.source, message).label(span, label);
+        self.add(problem)
+    }
+
+    /// Adds an error with one label of what HiTMicTools' bundler does not take either; the caller may add to it.
+    pub fn refuse(
+        &mut self,
+        message: impl Into<String>,
+        span: &Span,
+        label: impl Into<String>,
+    ) -> &mut Problem {
+        let problem = Problem::error(self.source, message).label(span, label);
+        push(&mut self.problems, problem)
+    }
+
+    /// Does something of which every error is one, whatever HiTMicTools' bundler takes.
+    pub fn strictly<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.strict, true);
+        let made = act(self);
+        self.strict = before;
+        made
+    }
+
+    /// Adds an error, which is a warning where what HiTMicTools' bundler takes is taken.
+    pub fn add(&mut self, mut problem: Problem) -> &mut Problem {
+        if self.is_lenient() {
+            problem.forgive();
+            return push(&mut self.warnings, problem);
+        }
         push(&mut self.problems, problem)
     }
 

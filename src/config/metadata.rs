@@ -125,7 +125,7 @@ fn check_model_type(
             format!("expected \"rfdetrbase\", found {found}"),
         )
         .help("HiTMicTools loads no other detector for this key");
-    context.problems.push(problem);
+    context.add(problem);
 }
 
 pub(super) fn warn_of_missing(entry: &Entry, spec: Option<&ModelSpec>, context: &mut Context<'_>) {

@@ -200,6 +200,8 @@ impl Config {
     pub fn load_in(path: &Path, surroundings: &Surroundings) -> Result<Self, ConfigError> {
         let syntax = match path.extension().and_then(|x| x.to_str()) {
             Some(x) if x.eq_ignore_ascii_case("toml") => Syntax::Toml,
+            // HiTMicTools' bundler reads whatever it is given as YAML.
+            _ if surroundings.lenient => Syntax::PyYaml,
             Some(x) if x.eq_ignore_ascii_case("yml") || x.eq_ignore_ascii_case("yaml") => {
                 Syntax::Yaml
             }
@@ -228,6 +230,7 @@ impl Config {
             files,
             packed_tracker: Some(tracker.to_owned()),
             records_tests: false,
+            lenient: false,
         };
         Self::load_as(path, Syntax::PyYaml, &surroundings)
     }
@@ -292,7 +295,7 @@ impl Parts {
             Data::Null | Data::Invalid => &[],
             _ => {
                 let found = format!("expected a table of models, found {}", root.describe());
-                context.error("this is not a bundle config", &root.span, found);
+                context.refuse("this is not a bundle config", &root.span, found);
                 &[]
             }
         };

@@ -38,7 +38,12 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Model> {
     }
     let key = model_key(entry, context);
     let Some(entries) = node.entries() else {
-        context.wrong_type(&format!("`{name}`"), node, "a table with `model_path`");
+        let what = format!("`{name}`");
+        context.strictly(|context| {
+            context
+                .wrong_type(&what, node, "a table with `model_path`")
+                .is_some()
+        });
         return None;
     };
     let bundle_name = match (spec, custom_name) {
@@ -106,7 +111,7 @@ pub(super) fn check_names(models: &[Model], context: &mut Context<'_>) {
                     .label(&model.key_span, "this one")
                     .label(&earlier.key_span, "and this one")
                     .help("give one of them another `bundle_name`");
-                context.problems.push(problem);
+                context.add(problem);
             }
             if clash(model.key.as_str(), earlier.key.as_str()) {
                 let message = "two models' keys differ only by case";
@@ -114,7 +119,7 @@ pub(super) fn check_names(models: &[Model], context: &mut Context<'_>) {
                     .label(&model.key_span, "this one")
                     .label(&earlier.key_span, "and this one")
                     .help("keys name folders in the bundle; rename one");
-                context.problems.push(problem);
+                context.add(problem);
             }
         }
     }
@@ -238,7 +243,10 @@ fn argument_home(entry: &Entry, spec: &ModelSpec) -> Option<String> {
 
 fn weights(entry: &Entry, name: &str, context: &mut Context<'_>) -> Option<SourceFile> {
     match entry.value.get("model_path") {
-        Some(path) => source_file(context, &path.value, &format!("`{name}.model_path`")),
+        Some(path) => {
+            let what = format!("`{name}.model_path`");
+            context.strictly(|context| source_file(context, &path.value, &what))
+        }
         None if misspelt(
             entry.value.entries().unwrap_or_default().iter(),
             "model_path",
@@ -285,7 +293,11 @@ fn extension(
             .set_help(
                 "name the file with its type: `.pth`, `.safetensors`, `.onnx`, `.pkl`, `.joblib`",
             );
-        return None;
+        // HiTMicTools' bundler calls all weights of networks so.
+        let network = spec.filter(|spec| spec.kind != ModelKind::PiClassifier);
+        return network
+            .filter(|_| context.is_lenient())
+            .map(|_| "pth".to_owned());
     };
     if let Some(spec) = spec {
         check_loadable(file, extension, name, spec, context)?;
@@ -315,7 +327,7 @@ fn check_loadable(
                 "the loader refuses this type",
             )
             .set_help(format!("accepted are {}", listed(&accepted)));
-        return None;
+        return context.is_lenient().then_some(());
     }
     if matches!(lower.as_str(), "onnx" | "safetensors") {
         context

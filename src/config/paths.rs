@@ -35,6 +35,8 @@ pub struct Surroundings {
     pub packed_tracker: Option<String>,
     /// Whether what tests expect is about to be recorded, and so need not be there yet.
     pub records_tests: bool,
+    /// Whether what HiTMicTools' bundler takes is taken, and only warned of.
+    pub lenient: bool,
 }
 
 impl Surroundings {
@@ -46,6 +48,7 @@ impl Surroundings {
             files: Arc::new(Disk),
             packed_tracker: None,
             records_tests: false,
+            lenient: false,
         }
     }
 }
@@ -146,13 +149,13 @@ fn check_content(
     };
     if size < MAX_POINTER_BYTES && is_lfs_pointer(&*context.surroundings.files, path) {
         context
-            .error(
+            .complain(
                 format!("{what}: the file is a git-lfs pointer, not the content"),
                 span,
                 "its content is not here",
             )
             .set_help(format!("run `git lfs pull --include \"{expanded}\"`"));
-        return None;
+        return context.is_lenient().then_some(());
     }
     Some(())
 }
@@ -204,13 +207,17 @@ fn is_variable_name(name: &str) -> bool {
 }
 
 /// Relative paths are relative to the config; where nothing is there, to the working directory, as HiTMicTools has it.
+/// Where what its bundler takes is taken, that comes first.
 fn locate(context: &mut Context<'_>, path: &Path, span: &Span) -> PathBuf {
     let beside = context.folder().join(path);
     let files = &context.surroundings.files;
+    let here = context.surroundings.directory.join(path);
+    if context.is_lenient() && files.kind(&here).is_ok() {
+        return here;
+    }
     if path.is_absolute() || files.exists(&beside) {
         return beside;
     }
-    let here = context.surroundings.directory.join(path);
     if files.kind(&here).is_ok() {
         context.elsewhere.push(span.clone());
         return here;
@@ -231,7 +238,10 @@ fn missing(
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             let help = missing_help(context, expanded, path);
             let label = format!("`{}` does not exist", path.display());
-            context.error(message, span, label).set_help(help);
+            context
+                .error(message, span, label)
+                .set_help(help)
+                .set_of_missing_file();
         }
         _ => {
             let message = format!("{what}: the file cannot be read");

@@ -26,6 +26,7 @@ pub struct Problem {
     source: Source,
     model: Option<String>,
     blocks_loading: bool,
+    of_missing_file: bool,
 }
 
 /// Something that the config does and probably should not.
@@ -51,6 +52,7 @@ impl Problem {
             source: source.clone(),
             model: None,
             blocks_loading: false,
+            of_missing_file: false,
         }
     }
 
@@ -101,6 +103,17 @@ impl Problem {
     pub fn set_blocks_loading(&mut self) -> &mut Self {
         self.blocks_loading = true;
         self
+    }
+
+    /// Says that a file is not there.
+    pub fn set_of_missing_file(&mut self) -> &mut Self {
+        self.of_missing_file = true;
+        self
+    }
+
+    /// Whether a file is not there.
+    pub fn is_of_missing_file(&self) -> bool {
+        self.of_missing_file
     }
 
     /// Makes an error of a warning if HiTMicTools cannot load the model for it.

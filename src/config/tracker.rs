@@ -71,14 +71,22 @@ fn settings(file: SourceFile, syntax: Syntax, context: &mut Context<'_>) -> Opti
         }
     };
     let source = named(&file.path, text);
-    let before = context.problems.len();
-    let root = tree::parse(&source, syntax, &mut context.problems)?;
-    let settings = check(&source, &root, &mut context.problems);
-    let yaml = match syntax {
-        Syntax::Json => as_yaml(settings, &source, &mut context.problems),
-        _ => bytes,
+    let mut problems = Vec::new();
+    let root = tree::parse(&source, syntax, &mut problems);
+    let settings = root
+        .as_ref()
+        .map(|root| check(&source, root, &mut problems));
+    let yaml = match (syntax, settings) {
+        (Syntax::Json, Some(settings)) => Some(as_yaml(settings, &source, &mut problems)),
+        (_, Some(_)) => Some(bytes),
+        // HiTMicTools' bundler does not look into it.
+        (_, None) => context.is_lenient().then_some(bytes),
     };
-    (context.problems.len() == before).then_some(Tracker { file, yaml })
+    let is_taken = problems.is_empty() || context.is_lenient();
+    for problem in problems {
+        context.add(problem);
+    }
+    yaml.filter(|_| is_taken).map(|yaml| Tracker { file, yaml })
 }
 
 fn syntax_of(file: &SourceFile, context: &mut Context<'_>) -> Option<Syntax> {
@@ -93,7 +101,7 @@ fn syntax_of(file: &SourceFile, context: &mut Context<'_>) -> Option<Syntax> {
                     "expected `.yml`, `.yaml` or `.json`",
                 )
                 .set_help("HiTMicTools reads YAML; btrack's own JSON is rewritten as YAML");
-            None
+            context.is_lenient().then_some(Syntax::PyYaml)
         }
     }
 }

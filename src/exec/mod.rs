@@ -63,7 +63,7 @@ pub trait Session: Send {
     ///
     /// # Errors
     /// Fails if the device does, or the user asked to stop.
-    fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError>;
+    fn submit(&mut self, frame: Frame<'_>, progress: &dyn Progress) -> Result<(), ExecError>;
 
     /// The result of the earliest frame under way, `[C', height, width]`; `None` if there is none.
     ///
@@ -96,14 +96,26 @@ pub trait Session: Send {
 
 /// A frame, and what is to be done with it.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub struct Frame<'a> {
     /// `[C, height, width]`, with the channels that the network takes, and the frame's size.
-    pub pixels: Pixels,
+    pub pixels: Pixels<'a>,
     /// What is done to each channel's numbers before they are cut into windows; one for each channel.
     pub scaling: Vec<Scaling>,
     /// How the frame is cut, and put together again; the side is that of the network's input.
     pub windows: Arc<Windows>,
     pub finish: Finish,
+}
+
+impl Frame<'_> {
+    /// The same with pixels of its own: lent ones are copied.
+    pub fn into_owned(self) -> Frame<'static> {
+        Frame {
+            pixels: self.pixels.into_owned(),
+            scaling: self.scaling,
+            windows: self.windows,
+            finish: self.finish,
+        }
+    }
 }
 
 /// What is done to the blended result.

@@ -72,7 +72,12 @@ impl Array {
     }
 
     /// One plane.
-    pub fn plane(&mut self, frame: usize, slice: usize, channel: usize) -> Result<Pixels, Fault> {
+    pub fn plane(
+        &mut self,
+        frame: usize,
+        slice: usize,
+        channel: usize,
+    ) -> Result<Pixels<'static>, Fault> {
         let axes = &self.info.axes;
         let index = (frame * axes.slices + slice) * axes.channels + channel;
         let mut bytes = match self.fortran_order {

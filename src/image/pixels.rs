@@ -1,5 +1,6 @@
 //! The numbers of an image, as its file has them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The type of an image's numbers.
@@ -39,16 +40,16 @@ impl fmt::Display for PixelType {
     }
 }
 
-/// Numbers of one type, in row-major order.
+/// Numbers of one type, in row-major order: their own, or lent by whoever holds the image.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
-pub enum Pixels {
-    U8(Vec<u8>),
-    U16(Vec<u16>),
-    I16(Vec<i16>),
-    U32(Vec<u32>),
-    I32(Vec<i32>),
-    F32(Vec<f32>),
+pub enum Pixels<'a> {
+    U8(Cow<'a, [u8]>),
+    U16(Cow<'a, [u16]>),
+    I16(Cow<'a, [i16]>),
+    U32(Cow<'a, [u32]>),
+    I32(Cow<'a, [i32]>),
+    F32(Cow<'a, [f32]>),
 }
 
 /// A number that is no label: negative, broken, or too large; where it stands, and what it is.
@@ -62,7 +63,7 @@ pub struct NoLabel {
     pub value: f64,
 }
 
-impl Pixels {
+impl Pixels<'_> {
     /// Their type.
     pub fn kind(&self) -> PixelType {
         match self {
@@ -92,6 +93,18 @@ impl Pixels {
         self.len() == 0
     }
 
+    /// The same with numbers of its own: lent ones are copied.
+    pub fn into_owned(self) -> Pixels<'static> {
+        match self {
+            Self::U8(list) => Pixels::U8(list.into_owned().into()),
+            Self::U16(list) => Pixels::U16(list.into_owned().into()),
+            Self::I16(list) => Pixels::I16(list.into_owned().into()),
+            Self::U32(list) => Pixels::U32(list.into_owned().into()),
+            Self::I32(list) => Pixels::I32(list.into_owned().into()),
+            Self::F32(list) => Pixels::F32(list.into_owned().into()),
+        }
+    }
+
     /// Hands each of `range` to `take`, in order, as float32.
     pub fn each(&self, range: std::ops::Range<usize>, mut take: impl FnMut(f32)) {
         match self {
@@ -119,7 +132,7 @@ impl Pixels {
         match self {
             Self::U8(list) => Ok(list.iter().map(|v| u32::from(*v)).collect()),
             Self::U16(list) => Ok(list.iter().map(|v| u32::from(*v)).collect()),
-            Self::U32(list) => Ok(list.clone()),
+            Self::U32(list) => Ok(list.to_vec()),
             Self::I16(list) => labels(list, |v| u32::try_from(v).ok()),
             Self::I32(list) => labels(list, |v| u32::try_from(v).ok()),
             Self::F32(list) => labels(list, |v| {
@@ -132,16 +145,16 @@ impl Pixels {
 
     /// Float32 numbers as numbers of that type: rounded, halves to the even neighbour, clipped to what the type holds;
     /// what is no number becomes 0. Float32 stays as it is.
-    pub fn rounded(kind: PixelType, values: &[f32]) -> Self {
+    pub fn rounded(kind: PixelType, values: &[f32]) -> Pixels<'static> {
         let whole = values.iter().map(|v| v.round_ties_even());
         // `as` clips, and makes 0 of NaN.
         match kind {
-            PixelType::U8 => Self::U8(whole.map(|v| v as u8).collect()),
-            PixelType::U16 => Self::U16(whole.map(|v| v as u16).collect()),
-            PixelType::I16 => Self::I16(whole.map(|v| v as i16).collect()),
-            PixelType::U32 => Self::U32(whole.map(|v| v as u32).collect()),
-            PixelType::I32 => Self::I32(whole.map(|v| v as i32).collect()),
-            PixelType::F32 => Self::F32(values.to_vec()),
+            PixelType::U8 => Pixels::U8(whole.map(|v| v as u8).collect()),
+            PixelType::U16 => Pixels::U16(whole.map(|v| v as u16).collect()),
+            PixelType::I16 => Pixels::I16(whole.map(|v| v as i16).collect()),
+            PixelType::U32 => Pixels::U32(whole.map(|v| v as u32).collect()),
+            PixelType::I32 => Pixels::I32(whole.map(|v| v as i32).collect()),
+            PixelType::F32 => Pixels::F32(values.to_vec().into()),
         }
     }
 
@@ -149,7 +162,7 @@ impl Pixels {
     pub(super) fn put_bytes(&self, out: &mut Vec<u8>) {
         out.reserve(self.len() * self.kind().size());
         match self {
-            Self::U8(list) => out.extend(list),
+            Self::U8(list) => out.extend_from_slice(list),
             Self::U16(list) => list.iter().for_each(|v| out.extend(v.to_le_bytes())),
             Self::I16(list) => list.iter().for_each(|v| out.extend(v.to_le_bytes())),
             Self::U32(list) => list.iter().for_each(|v| out.extend(v.to_le_bytes())),
@@ -192,11 +205,14 @@ mod tests {
             f32::NEG_INFINITY,
         ];
         let bytes = vec![0, 2, 2, 0, 0, 254, 255, 255, 0, 255, 0];
-        assert_eq!(Pixels::rounded(PixelType::U8, &values), Pixels::U8(bytes));
+        assert_eq!(
+            Pixels::rounded(PixelType::U8, &values),
+            Pixels::U8(bytes.into())
+        );
         let signed = vec![0, 2, 2, 0, -1, 254, 256, 32767, 0, 32767, -32768];
         assert_eq!(
             Pixels::rounded(PixelType::I16, &values),
-            Pixels::I16(signed)
+            Pixels::I16(signed.into())
         );
         let Pixels::F32(same) = Pixels::rounded(PixelType::F32, &values) else {
             panic!("the type is another");
@@ -210,18 +226,24 @@ mod tests {
 
     #[test]
     fn labels_stay_exact_or_are_refused() {
-        let large = Pixels::U32(vec![0, 16_777_217, u32::MAX]);
+        let large = Pixels::U32(vec![0, 16_777_217, u32::MAX].into());
         assert_eq!(large.to_labels().unwrap(), [0, 16_777_217, u32::MAX]);
-        assert_eq!(Pixels::F32(vec![0.0, 3.0]).to_labels().unwrap(), [0, 3]);
+        assert_eq!(
+            Pixels::F32(vec![0.0, 3.0].into()).to_labels().unwrap(),
+            [0, 3]
+        );
         for (pixels, value) in [
-            (Pixels::I16(vec![1, -1]), -1.0),
-            (Pixels::I32(vec![1, i32::MIN]), f64::from(i32::MIN)),
-            (Pixels::F32(vec![1.0, 0.5]), 0.5),
-            (Pixels::F32(vec![1.0, 4_294_967_296.0]), 4_294_967_296.0),
+            (Pixels::I16(vec![1, -1].into()), -1.0),
+            (Pixels::I32(vec![1, i32::MIN].into()), f64::from(i32::MIN)),
+            (Pixels::F32(vec![1.0, 0.5].into()), 0.5),
+            (
+                Pixels::F32(vec![1.0, 4_294_967_296.0].into()),
+                4_294_967_296.0,
+            ),
         ] {
             let refused = pixels.to_labels().unwrap_err();
             assert_eq!((refused.position, refused.value), (1, value));
         }
-        assert!(Pixels::F32(vec![f32::NAN]).to_labels().is_err());
+        assert!(Pixels::F32(vec![f32::NAN].into()).to_labels().is_err());
     }
 }

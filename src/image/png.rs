@@ -74,7 +74,7 @@ impl Picture {
     }
 
     /// One channel.
-    pub fn plane(&mut self, channel: usize) -> Result<Pixels, Fault> {
+    pub fn plane(&mut self, channel: usize) -> Result<Pixels<'static>, Fault> {
         if self.decoded.is_none() {
             self.decoded = Some(self.decode()?);
         }

@@ -78,7 +78,7 @@ impl Reader {
         frame: usize,
         slice: usize,
         channel: usize,
-    ) -> Result<Pixels, ImageError> {
+    ) -> Result<Pixels<'static>, ImageError> {
         let axes = self.info().axes;
         if frame >= axes.frames || slice >= axes.slices || channel >= axes.channels {
             return Err(ImageError::Unfit {

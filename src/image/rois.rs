@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn small_objects_lie_in_the_middle_the_smaller_half_of_the_zeros_first() {
         let labels = [5, 5, 7, 5];
-        let image = Pixels::U8(vec![1, 2, 3, 4]);
+        let image = Pixels::U8(vec![1, 2, 3, 4].into());
         let roi = &Roi::all(&labels, 2)[0];
         #[rustfmt::skip]
         let expected = [

@@ -1,5 +1,7 @@
 //! The number types that files of images have, and how they become [`Pixels`].
 
+use std::borrow::Cow;
+
 use half::f16;
 
 use super::pixels::{PixelType, Pixels};
@@ -49,10 +51,10 @@ impl Sample {
     ///
     /// # Errors
     /// The first number that does not fit into 32 bits.
-    pub fn pixels(self, bytes: &[u8]) -> Result<Pixels, String> {
+    pub fn pixels(self, bytes: &[u8]) -> Result<Pixels<'static>, String> {
         Ok(match self {
             Self::Bool => Pixels::U8(bytes.iter().map(|v| u8::from(*v != 0)).collect()),
-            Self::U8 => Pixels::U8(bytes.to_vec()),
+            Self::U8 => Pixels::U8(bytes.to_vec().into()),
             Self::I8 => Pixels::I16(bytes.iter().map(|v| i16::from(*v as i8)).collect()),
             Self::U16 => Pixels::U16(each(bytes, u16::from_le_bytes)),
             Self::I16 => Pixels::I16(each(bytes, i16::from_le_bytes)),
@@ -67,15 +69,18 @@ impl Sample {
     }
 }
 
-fn each<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+fn each<const N: usize, T: Clone>(
+    bytes: &[u8],
+    number: impl Fn([u8; N]) -> T,
+) -> Cow<'static, [T]> {
     let (whole, _) = bytes.as_chunks::<N>();
     whole.iter().map(|bytes| number(*bytes)).collect()
 }
 
-fn narrowed<T: Copy + TryInto<U> + std::fmt::Display, U>(
+fn narrowed<T: Copy + TryInto<U> + std::fmt::Display, U: Clone>(
     bytes: &[u8],
     number: impl Fn([u8; 8]) -> T,
-) -> Result<Vec<U>, String> {
+) -> Result<Cow<'static, [U]>, String> {
     let (whole, _) = bytes.as_chunks::<8>();
     let narrow = |bytes: &[u8; 8]| {
         let value = number(*bytes);
@@ -101,8 +106,8 @@ mod tests {
         assert_eq!(Sample::I64.pixels(&bytes), Err("2147483648".to_owned()));
         assert_eq!(
             Sample::U64.pixels(&bytes),
-            Ok(Pixels::U32(vec![7, 1 << 31]))
+            Ok(Pixels::U32(vec![7, 1 << 31].into()))
         );
-        assert_eq!(Sample::I8.pixels(&[255]), Ok(Pixels::I16(vec![-1])));
+        assert_eq!(Sample::I8.pixels(&[255]), Ok(Pixels::I16(vec![-1].into())));
     }
 }

@@ -240,7 +240,7 @@ mod tests {
                 (-2.5, [1, 1]),
                 (0.0, [1, 9]),
             ] {
-                let plane = Pixels::F32(vec![value; size[0] * size[1]]);
+                let plane = Pixels::F32(vec![value; size[0] * size[1]].into());
                 let scaling = method.of(&plane, size[1]).unwrap();
                 let seen = scaling.forward(value);
                 assert!(seen.is_finite(), "{method:?} of {value}: {seen}");
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_number_that_is_not_finite_is_named_with_its_place() {
         for method in METHODS {
-            let plane = Pixels::F32(vec![1.0, 1.0, 1.0, 1.0, f32::INFINITY, 1.0]);
+            let plane = Pixels::F32(vec![1.0, 1.0, 1.0, 1.0, f32::INFINITY, 1.0].into());
             let error = method.of(&plane, 3).unwrap_err();
             let expected = "row 1, column 1 is inf: expected a finite number";
             assert_eq!(error.to_string(), expected, "{method:?}");
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn numbers_that_lie_too_far_apart_are_no_nan_later() {
-        let far = Pixels::F32(vec![f32::MIN, f32::MIN, f32::MAX, f32::MAX]);
+        let far = Pixels::F32(vec![f32::MIN, f32::MIN, f32::MAX, f32::MAX].into());
         let found = METHODS[3].of(&far, 2);
         assert_eq!(found, Err(ScaleError::TooWide));
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::archive::{self, Archive, Entry, WriteError};
 use crate::atomic::{self, AtomicFile, folder_of};
 use crate::cache::{Built, Cache, CacheError, Record, Stamp, record_key};
-use crate::config::Warning;
+use crate::config::{Surroundings, Warning};
 use crate::created::Created;
 use crate::digest::{Contents, Sha256, open_regular, read_at_most};
 use crate::lockfile::{self, ArchivePin, Lockfile};
@@ -37,6 +37,8 @@ pub struct Options {
     pub force: bool,
     /// Whether weights that do not fit their declared network are an error.
     pub check_architecture: bool,
+    /// Whether what HiTMicTools' bundler takes of a config is packed, and only warned of.
+    pub lenient: bool,
 }
 
 /// What was built.
@@ -125,7 +127,11 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Report, Error> {
     check_extension(options.output.as_deref())?;
-    let mut project = Project::open(&options.config, cache, progress)?;
+    let surroundings = Surroundings {
+        lenient: options.lenient,
+        ..Surroundings::of_process()
+    };
+    let mut project = Project::open_in(&options.config, &surroundings, cache, progress)?;
     let mut resolved = project.resolve(options.check_architecture, progress)?;
     let output = output_path(options, &project, &resolved.lock);
     let state = observe(&mut project, &resolved.lock, &output, progress)?;

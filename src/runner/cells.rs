@@ -21,7 +21,7 @@ pub struct Cells {
 pub struct ClassifiedFrame {
     /// Its number in the stack.
     pub frame: usize,
-    pub image: Pixels,
+    pub image: Pixels<'static>,
     pub labels: Vec<u32>,
     pub objects: Vec<Object>,
 }
@@ -31,6 +31,21 @@ impl Cells {
     pub fn class_names(&self) -> Vec<String> {
         let names = (0..self.classifier.classes()).map(|class| self.classifier.class_name(class));
         names.map(|name| name.into_owned()).collect()
+    }
+
+    /// The objects of a frame that is in memory, by ascending label; both images are `[height, width]`. Each object is a
+    /// step of `progress`.
+    ///
+    /// # Errors
+    /// Fails as [`CellClassifier::frame`].
+    pub fn frame(
+        &mut self,
+        labels: &[u32],
+        image: &Pixels,
+        width: usize,
+        progress: &dyn Progress,
+    ) -> Result<Vec<Object>, TaskError> {
+        Ok(self.classifier.frame(labels, image, width, progress)?)
     }
 
     /// Classifies the objects of what was selected, and writes a row for each: `frame,label,class,p0,p1,...`, frames
@@ -101,7 +116,7 @@ impl Cells {
     /// Runs the network on one square of made-up numbers.
     pub(super) fn smoke(&mut self, progress: &dyn Progress) -> Result<(), TaskError> {
         let side = self.side;
-        let image = Pixels::F32(pattern(side * side, 0));
+        let image = Pixels::F32(pattern(side * side, 0).into());
         let labels = vec![1; side * side];
         self.classifier.frame(&labels, &image, side, progress)?;
         Ok(())

@@ -1,7 +1,7 @@
-//! Stacks of images through a network, frame by frame.
+//! Stacks of images through a network, frame by frame: of files, or in memory.
 
 use super::{Selection, TaskError};
-use crate::image::{Info, PixelType, Reader};
+use crate::image::{Info, PixelType, Pixels, Reader};
 use crate::progress::Progress;
 use crate::tasks::{FrameInput, FrameOutput, Frames, Task};
 
@@ -34,13 +34,34 @@ impl Images {
         })
     }
 
+    /// Whether results stay as the network gives them, from now on: neither scaled back to the input's numbers nor, of
+    /// a segmentation, made probabilities.
+    pub fn keep_raw(&mut self, raw: bool) {
+        self.frames.keep_raw(raw);
+    }
+
+    /// How many channels come out for frames of so many channels.
+    ///
+    /// # Errors
+    /// Fails if the network does not take so many channels.
+    pub fn output_channels(&self, channels: usize) -> Result<usize, TaskError> {
+        Ok(self.frames.output_channels(channels)?)
+    }
+
+    /// How many windows a frame has, the steps that it makes of a progress bar; `size` is its height and width.
+    ///
+    /// # Errors
+    /// Fails if the network does not take so many channels, or there is nothing in the frame.
+    pub fn windows(&mut self, channels: usize, size: [usize; 2]) -> Result<u64, TaskError> {
+        Ok(self.frames.windows(channels, size)?)
+    }
+
     /// How many windows are run: the steps of a progress bar.
     ///
     /// # Errors
     /// Fails if the network does not take so many channels.
     pub fn steps(&mut self, selection: &Selection) -> Result<u64, TaskError> {
-        let channels = selection.channels.len();
-        let windows = self.frames.windows(channels, selection.size)?;
+        let windows = self.windows(selection.channels.len(), selection.size)?;
         Ok(windows * selection.count() as u64)
     }
 
@@ -78,7 +99,21 @@ impl Images {
             index += 1;
             Ok(Some(input))
         };
-        self.frames.run(&mut next, take, progress)
+        self.run_frames(&mut next, take, progress)
+    }
+
+    /// Runs frames that are in memory, from `next` until it has none, and hands each result to `take`, in order. What a
+    /// frame lends is not copied.
+    ///
+    /// # Errors
+    /// Fails if a frame cannot be run, `next` or `take` fails, or the user asked to stop.
+    pub fn run_frames<'a>(
+        &mut self,
+        next: &mut dyn FnMut() -> Result<Option<FrameInput<'a>>, TaskError>,
+        take: &mut dyn FnMut(FrameOutput) -> Result<(), TaskError>,
+        progress: &dyn Progress,
+    ) -> Result<(), TaskError> {
+        self.frames.run(next, take, progress)
     }
 
     /// Runs the network on one window of made-up numbers.
@@ -88,15 +123,14 @@ impl Images {
     pub(super) fn smoke(&mut self, progress: &dyn Progress) -> Result<(), TaskError> {
         let [channels, height, width] = self.window;
         let area = height * width;
-        let plane = |channel: usize| crate::image::Pixels::F32(pattern(area, channel));
+        let plane = |channel: usize| Pixels::F32(pattern(area, channel).into());
         let mut input = Some(FrameInput {
             frame: 0,
             planes: (0..channels).map(plane).collect(),
             size: [height, width],
         });
-        let mut take = |_| Ok::<(), TaskError>(());
-        self.frames
-            .run(&mut || Ok(input.take()), &mut take, progress)
+        let mut take = |_| Ok(());
+        self.run_frames(&mut || Ok(input.take()), &mut take, progress)
     }
 }
 

@@ -212,7 +212,19 @@ impl Runner {
         checked.on(&*executor, setup.rescale)
     }
 
-    /// The same on a device that is open; a restored image gets its input's range of numbers back.
+    /// Reads the weights of the model `key`, and checks all that can be checked before a device is opened; what it is for.
+    ///
+    /// # Errors
+    /// As [`Runner::load`].
+    pub fn check(
+        subject: &Subject,
+        key: &str,
+        progress: &dyn Progress,
+    ) -> Result<Task, RunnerError> {
+        Ok(Checked::of(subject, key, progress)?.task)
+    }
+
+    /// Makes the model `key` ready on a device that is open; a restored image gets its input's range of numbers back.
     ///
     /// # Errors
     /// As [`Runner::load`].

@@ -11,6 +11,11 @@ use crate::tasks::pi::{PiClassifier, Summary, classify_table};
 pub struct Rows(pub(super) PiClassifier);
 
 impl Rows {
+    /// The classifier, for rows that are in memory.
+    pub fn classifier(&self) -> &PiClassifier {
+        &self.0
+    }
+
     /// Classifies every row of a CSV table; `path` is only what messages are told.
     ///
     /// # Errors

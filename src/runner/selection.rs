@@ -107,7 +107,7 @@ impl Selection {
         &self,
         reader: &mut Reader,
         index: usize,
-    ) -> Result<Vec<Pixels>, TaskError> {
+    ) -> Result<Vec<Pixels<'static>>, TaskError> {
         let (frame, slice) = self.place(index);
         let planes = self
             .channels

@@ -15,6 +15,8 @@ pub struct Frames {
     args: FrameArgs,
     blending: Blending,
     finish: Finish,
+    /// Whether `finish` is left out.
+    raw: bool,
     /// Whether a network of one channel takes the frame's channels one after another.
     one_by_one: bool,
     /// Those of the frames' size.
@@ -23,11 +25,11 @@ pub struct Frames {
 
 /// A frame of a file.
 #[derive(Clone, Debug)]
-pub struct FrameInput {
+pub struct FrameInput<'a> {
     /// Its number, from 0, for messages and for who takes the result.
     pub frame: usize,
     /// Its channels, each `[height, width]`.
-    pub planes: Vec<Pixels>,
+    pub planes: Vec<Pixels<'a>>,
     /// Height and width.
     pub size: [usize; 2],
 }
@@ -139,9 +141,15 @@ impl Frames {
             args,
             blending,
             finish,
+            raw: false,
             one_by_one,
             windows: None,
         })
+    }
+
+    /// Whether results stay as the network gives them, from the next frame on.
+    pub fn keep_raw(&mut self, raw: bool) {
+        self.raw = raw;
     }
 
     /// What the device did so far ([`Session::profile`]).
@@ -199,9 +207,9 @@ impl Frames {
     /// # Errors
     /// Fails if a frame is none that the network takes, a result is not finite, the device fails, the user asks to stop,
     /// or `next` or `take` fail.
-    pub fn run<E: From<FrameError>>(
+    pub fn run<'a, E: From<FrameError>>(
         &mut self,
-        next: &mut dyn FnMut() -> Result<Option<FrameInput>, E>,
+        next: &mut dyn FnMut() -> Result<Option<FrameInput<'a>>, E>,
         take: &mut dyn FnMut(FrameOutput) -> Result<(), E>,
         progress: &dyn Progress,
     ) -> Result<(), E> {
@@ -288,7 +296,10 @@ impl Frames {
     }
 
     /// What the session is given of a frame, part by part.
-    fn prepare(&mut self, input: FrameInput) -> Result<Vec<(UnderWay, Frame)>, FrameError> {
+    fn prepare<'a>(
+        &mut self,
+        input: FrameInput<'a>,
+    ) -> Result<Vec<(UnderWay, Frame<'a>)>, FrameError> {
         let FrameInput {
             frame,
             planes,
@@ -313,9 +324,12 @@ impl Frames {
             pixels,
             scaling,
             windows: Arc::clone(&windows),
-            finish: self.finish,
+            finish: match self.raw {
+                true => Finish::Keep,
+                false => self.finish,
+            },
         };
-        let frames: Vec<Frame> = if parts == 1 {
+        let frames: Vec<Frame<'a>> = if parts == 1 {
             vec![of(together(planes), scaling)]
         } else {
             let each = planes.into_iter().zip(scaling);
@@ -331,7 +345,7 @@ impl Frames {
 }
 
 /// The channels of a frame, one after another, `[channels, height, width]`.
-fn together(mut planes: Vec<Pixels>) -> Pixels {
+fn together(mut planes: Vec<Pixels<'_>>) -> Pixels<'_> {
     if planes.len() == 1 {
         return planes.remove(0);
     }

@@ -37,6 +37,7 @@ impl Counting {
             dry_run: false,
             force: false,
             check_architecture: false,
+            lenient: false,
         };
         let cache = Cache::open_at(session.cache().to_owned());
         let report = build(&options, cache, &counting).unwrap();
@@ -503,6 +504,7 @@ fn a_source_that_changes_under_the_build_is_named() {
             dry_run: false,
             force: false,
             check_architecture: false,
+            lenient: false,
         };
         let cache = Cache::open_at(session.cache().to_owned());
         let error = build(&options, cache, &Meddler(&session, bytes))

@@ -65,6 +65,16 @@ fn a_file_that_is_no_page_is_not_written_over() {
 }
 
 #[test]
+fn a_picture_of_another_program_is_not_written_over() {
+    let session = built();
+    session.write("CARD.bf_focus.png", "mine");
+    let run = session.bundle(&["card", "rods.zip", "-o", "CARD.md"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert_eq!(session.text("CARD.bf_focus.png"), "mine");
+    assert!(!session.exists("CARD.md"));
+}
+
+#[test]
 fn results_of_tests_are_shown_if_they_are_of_this_bundle() {
     let session = built();
     let tested = session.bundle(&["test", "rods.zip", "--json", "--device", "cpu"]);

@@ -616,6 +616,7 @@ fn a_source_that_changes_in_the_middle_of_the_copy_leaves_nothing() {
             dry_run: false,
             force: false,
             check_architecture: false,
+            lenient: false,
         };
         let cache = Cache::open_at(session.cache().to_owned());
         let error = build(&options, cache, &meddler)

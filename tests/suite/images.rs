@@ -36,7 +36,7 @@ fn fixtures() -> Vec<PathBuf> {
 }
 
 /// The plane that tests/images/make.py writes.
-fn plane(dtype: &str, axes: &Axes, [t, z, c]: [usize; 3]) -> Pixels {
+fn plane(dtype: &str, axes: &Axes, [t, z, c]: [usize; 3]) -> Pixels<'static> {
     let mut all = Vec::new();
     for y in 0..axes.height {
         for x in 0..axes.width {
@@ -149,7 +149,7 @@ fn places(axes: &Axes) -> impl Iterator<Item = [usize; 3]> + use<> {
 fn write(
     path: &Path,
     info: &Info,
-    planes: impl IntoIterator<Item = Pixels>,
+    planes: impl IntoIterator<Item = Pixels<'static>>,
 ) -> Result<(), ImageError> {
     let mut writer = Writer::create(path, info)?;
     for plane in planes {
@@ -167,17 +167,17 @@ fn info(axes: Axes, kind: PixelType, calibration: Calibration) -> Info {
 }
 
 /// What the `tiff` crate reads of each page.
-fn second_opinion(path: &Path) -> Vec<Pixels> {
+fn second_opinion(path: &Path) -> Vec<Pixels<'static>> {
     let mut decoder = Decoder::new(Cursor::new(fs::read(path).unwrap())).unwrap();
     let mut pages = Vec::new();
     loop {
         pages.push(match decoder.read_image().unwrap() {
-            DecodingResult::U8(list) => Pixels::U8(list),
-            DecodingResult::U16(list) => Pixels::U16(list),
-            DecodingResult::I16(list) => Pixels::I16(list),
-            DecodingResult::U32(list) => Pixels::U32(list),
-            DecodingResult::I32(list) => Pixels::I32(list),
-            DecodingResult::F32(list) => Pixels::F32(list),
+            DecodingResult::U8(list) => Pixels::U8(list.into()),
+            DecodingResult::U16(list) => Pixels::U16(list.into()),
+            DecodingResult::I16(list) => Pixels::I16(list.into()),
+            DecodingResult::U32(list) => Pixels::U32(list.into()),
+            DecodingResult::I32(list) => Pixels::I32(list.into()),
+            DecodingResult::F32(list) => Pixels::F32(list.into()),
             other => panic!("{other:?}"),
         });
         if !decoder.more_images() {
@@ -247,7 +247,7 @@ fn stacks_are_written_for_other_programs() {
 }
 
 /// Numbers of a type, bit for bit at random.
-fn random(kind: PixelType, area: usize, seed: u64) -> Pixels {
+fn random(kind: PixelType, area: usize, seed: u64) -> Pixels<'static> {
     let bits = (1..=area as u64).map(|at| {
         let mixed = (at.wrapping_add(seed)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed ^ (mixed >> 29)) as u32
@@ -343,13 +343,13 @@ fn a_writer_takes_what_it_was_told_and_leaves_nothing_else() {
         PixelType::U8,
         Calibration::default(),
     );
-    let good = Pixels::U8(vec![1; 6]);
+    let good = Pixels::U8(vec![1; 6].into());
     let refusals = [
         (
-            vec![Pixels::U8(vec![1; 5])],
+            vec![Pixels::U8(vec![1; 5].into())],
             "expected a plane of 6 pixels of uint8, found 5 of uint8",
         ),
-        (vec![Pixels::U16(vec![1; 6])], "found 6 of uint16"),
+        (vec![Pixels::U16(vec![1; 6].into())], "found 6 of uint16"),
         (vec![good.clone()], "expected 2 planes, found 1"),
         (vec![good.clone(); 3], "expected 2 planes, found one more"),
     ];
@@ -405,7 +405,7 @@ fn a_hundred_thousand_pages_are_opened_at_once() {
         PixelType::U16,
         Calibration::default(),
     );
-    let planes = (0..100_000u32).map(|at| Pixels::U16(vec![at as u16, (at >> 16) as u16]));
+    let planes = (0..100_000u32).map(|at| Pixels::U16(vec![at as u16, (at >> 16) as u16].into()));
     write(&path, &long, planes).unwrap();
     let start = Instant::now();
     let mut reader = Reader::open(&path).unwrap();
@@ -417,7 +417,7 @@ fn a_hundred_thousand_pages_are_opened_at_once() {
     assert_eq!(reader.info().axes.frames, 100_000);
     assert_eq!(
         reader.plane(99_999, 0, 0).unwrap(),
-        Pixels::U16(vec![34463, 1])
+        Pixels::U16(vec![34463, 1].into())
     );
 }
 
@@ -465,7 +465,7 @@ fn imagej_stacks_beyond_4_gib_are_read_where_they_are() {
     assert_eq!(reader.plane(1299, 0, 0).unwrap(), last);
     assert_eq!(
         reader.plane(700, 0, 0).unwrap(),
-        Pixels::U16(vec![0; 1 << 21])
+        Pixels::U16(vec![0; 1 << 21].into())
     );
 }
 

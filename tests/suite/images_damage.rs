@@ -16,7 +16,7 @@ fn three_pages() -> Vec<u8> {
     };
     let mut writer = Writer::create(&path, &info).unwrap();
     for page in 0..3 {
-        writer.write(&Pixels::U8(vec![page; 63])).unwrap();
+        writer.write(&Pixels::U8(vec![page; 63].into())).unwrap();
     }
     writer.finish().unwrap();
     fs::read(path).unwrap()

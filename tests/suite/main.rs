@@ -16,6 +16,7 @@ mod hitmictools;
 mod hostile;
 mod images;
 mod images_damage;
+mod in_memory;
 mod layers;
 mod lock;
 mod many_files;

@@ -93,7 +93,7 @@ fn check_scaling(entries: &[&Entry], what: &str, span: &Span, context: &mut Cont
                 .label(&low.span, "expected the smaller")
                 .label(&high.span, "expected the larger")
                 .help("they are percentiles; the usual ones are 1.0 and 99.8");
-                context.problems.push(problem);
+                context.add(problem);
             }
         }
         (Some(alone), None) => warn_of_one_percentile(alone, "pmin", "pmax", context),

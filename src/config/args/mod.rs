@@ -128,7 +128,7 @@ fn move_in<'n>(
             .help(format!(
                 "keep the one in {what}, where HiTMicTools reads it"
             ));
-        context.problems.push(problem);
+        context.add(problem);
         return;
     }
     context
@@ -154,14 +154,16 @@ fn check(
     for entry in entries {
         let Some(spec) = specs.iter().find(|spec| entry.is(spec.name)) else {
             context.unknown_key(entry, what, &names);
+            take_as_it_is(entry, &mut map, context);
             continue;
         };
         if matches!(entry.value.data, Data::Null) {
             continue;
         }
         let inner = format!("{}.{}`", what.trim_end_matches('`'), spec.name);
-        if let Some(value) = value(&entry.value, &spec.kind, &inner, &entry.key_span, context) {
-            map.insert(entry.key.clone(), value);
+        match value(&entry.value, &spec.kind, &inner, &entry.key_span, context) {
+            Some(value) => drop(map.insert(entry.key.clone(), value)),
+            None => take_as_it_is(entry, &mut map, context),
         }
     }
     for spec in specs.iter().filter(|spec| spec.required) {
@@ -177,6 +179,15 @@ fn check(
         }
     }
     map
+}
+
+/// Takes an argument that is wrong, where what HiTMicTools' bundler takes is taken.
+fn take_as_it_is(entry: &Entry, map: &mut Map, context: &mut Context<'_>) {
+    if context.is_lenient()
+        && let Some(value) = entry.value.to_value(context.source, &mut context.problems)
+    {
+        map.insert(entry.key.clone(), value);
+    }
 }
 
 /// The value of an argument, if it is what its kind accepts.

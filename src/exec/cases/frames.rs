@@ -25,7 +25,7 @@ const SCALINGS: u64 = 4;
 pub(super) const SEEDS: u64 = (SIZES.len() * FINISHES.len()) as u64 + TYPES * SCALINGS;
 
 /// A network for windows, and a frame.
-pub(super) fn case(random: &mut Random, seed: u64) -> Result<(Graph, Frame), CaseError> {
+pub(super) fn case(random: &mut Random, seed: u64) -> Result<(Graph, Frame<'static>), CaseError> {
     let sizes = (SIZES.len() * FINISHES.len()) as u64;
     if let Some(kind) = (seed % SEEDS).checked_sub(sizes) {
         let frame = frame_of(random, kind % TYPES, kind / TYPES);
@@ -57,9 +57,14 @@ pub fn convolution(
 }
 
 /// A frame of 16-bit numbers, its channels scaled by ranges.
-pub fn frame(random: &mut Random, channels: usize, size: [usize; 2], finish: Finish) -> Frame {
+pub fn frame(
+    random: &mut Random,
+    channels: usize,
+    size: [usize; 2],
+    finish: Finish,
+) -> Frame<'static> {
     let count = channels * size[0] * size[1];
-    let pixels = (0..count).map(|_| random.within(0, 60000) as u16).collect();
+    let pixels: Vec<u16> = (0..count).map(|_| random.within(0, 60000) as u16).collect();
     let scaling = (0..channels).map(|channel| Scaling {
         range: Some(Range {
             low: 100.0 * channel as f32,
@@ -70,7 +75,7 @@ pub fn frame(random: &mut Random, channels: usize, size: [usize; 2], finish: Fin
         standard: None,
     });
     Frame {
-        pixels: Pixels::U16(pixels),
+        pixels: Pixels::U16(pixels.into()),
         scaling: scaling.collect(),
         windows: Arc::new(Windows::new(size, SIDE, 0.3, Blending::Gaussian)),
         finish,
@@ -78,7 +83,7 @@ pub fn frame(random: &mut Random, channels: usize, size: [usize; 2], finish: Fin
 }
 
 /// A frame of the numbers and the scaling of these kinds.
-fn frame_of(random: &mut Random, kind: u64, scaling: u64) -> Frame {
+fn frame_of(random: &mut Random, kind: u64, scaling: u64) -> Frame<'static> {
     let numbers: Vec<usize> = (0..15 * 17).map(|_| random.within(0, 255)).collect();
     let numbers = numbers.iter();
     let pixels = match kind {

@@ -227,7 +227,7 @@ pub enum Input {
     /// Images, `[count, C, H, W]`.
     Images(Vec<f32>),
     /// A frame, cut into windows.
-    Frame(Frame),
+    Frame(Frame<'static>),
 }
 
 /// Why a case cannot be made.

@@ -293,7 +293,7 @@ impl Session for CpuSession {
         Ok(results)
     }
 
-    fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
+    fn submit(&mut self, frame: Frame<'_>, progress: &dyn Progress) -> Result<(), ExecError> {
         let (input, output) = (self.program.input(), self.program.output());
         check(&frame, input, output)?;
         if let Some(profile) = &mut self.profile {

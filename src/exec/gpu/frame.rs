@@ -217,7 +217,7 @@ pub(super) fn examples() -> Vec<Dispatch> {
     use crate::nn::Shape;
 
     let frame = Frame {
-        pixels: Pixels::U8(vec![0; 20]),
+        pixels: Pixels::U8(vec![0; 20].into()),
         scaling: vec![Scaling::default()],
         windows: Arc::new(Windows::new([4, 5], 8, 0.5, Blending::Constant)),
         finish: Finish::Keep,

@@ -56,7 +56,7 @@ fn session(device: &Arc<Device>) -> GpuSession {
 }
 
 /// A frame of so many rows and 90 columns.
-fn frame(rows: usize, seed: usize) -> Frame {
+fn frame(rows: usize, seed: usize) -> Frame<'static> {
     let size = [rows, 90];
     let number = |index: usize| ((index + seed) * 7919 % 251) as u8;
     Frame {

@@ -51,7 +51,7 @@ pub(super) struct GpuSession {
 
 /// A frame under way.
 struct UnderWay {
-    frame: Arc<Frame>,
+    frame: Arc<Frame<'static>>,
     /// Whether the device has it.
     begun: bool,
 }
@@ -288,12 +288,13 @@ impl Session for GpuSession {
         Ok(results)
     }
 
-    fn submit(&mut self, frame: Frame, progress: &dyn Progress) -> Result<(), ExecError> {
+    fn submit(&mut self, frame: Frame<'_>, progress: &dyn Progress) -> Result<(), ExecError> {
         check(&frame, self.program.input(), self.program.output())?;
         self.fits(&frame.windows, frame.pixels.kind().size())?;
         self.clock(Recorder::begin);
         self.frames.push_back(UnderWay {
-            frame: Arc::new(frame),
+            // It may have to be run again when whoever lent it is gone.
+            frame: Arc::new(frame.into_owned()),
             begun: false,
         });
         self.persist(|session| session.begin_frames(progress))

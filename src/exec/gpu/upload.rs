@@ -38,7 +38,7 @@ pub(super) fn grown<'a>(
 }
 
 /// The bytes of a frame's numbers, as they are.
-pub(super) fn bytes(pixels: &Pixels) -> &[u8] {
+pub(super) fn bytes<'a>(pixels: &'a Pixels<'_>) -> &'a [u8] {
     match pixels {
         Pixels::U8(list) => list,
         Pixels::U16(list) => bytemuck::cast_slice(list),

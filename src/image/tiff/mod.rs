@@ -108,7 +108,12 @@ impl Stack {
     }
 
     /// One plane.
-    pub fn plane(&mut self, frame: usize, slice: usize, channel: usize) -> Result<Pixels, Fault> {
+    pub fn plane(
+        &mut self,
+        frame: usize,
+        slice: usize,
+        channel: usize,
+    ) -> Result<Pixels<'static>, Fault> {
         let axes = &self.info.axes;
         let pages = axes.channels / self.first.channels;
         let (at, sample) = (channel / self.first.channels, channel % self.first.channels);

@@ -4,7 +4,7 @@ mod pictures;
 mod tested;
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::archive::{self, BundlePath};
 use crate::atomic;
 use crate::config::catalogue::PIPELINES;
 use crate::config::{Model as Configured, ModelKind};
-use crate::digest::{Contents, Sha256, open_regular};
+use crate::digest::{Contents, Sha256, read_at_most};
 use crate::image::preview;
 use crate::inspect::{InspectError, inspect};
 use crate::lockfile::{LockedFacts, Lockfile};
@@ -237,18 +237,31 @@ pub fn picture_name(page: &Path, key: &str) -> String {
     format!("{stem}.{key}.png")
 }
 
-/// Whether nothing is at `page`, or an earlier page.
-fn is_free(page: &Path) -> io::Result<bool> {
+/// No page is larger.
+const LARGEST_PAGE: u64 = 16 << 20;
+
+/// The earlier page at `page`, empty if nothing is there; `None` if something else is.
+fn earlier(page: &Path) -> io::Result<Option<String>> {
     match fs::metadata(page) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(String::new())),
         Err(error) => return Err(error),
-        Ok(there) if !there.is_file() => return Ok(false),
+        Ok(there) if !there.is_file() || there.len() > LARGEST_PAGE => return Ok(None),
         Ok(_) => {}
     }
-    let mut begins = Vec::new();
-    let file = open_regular(page)?;
-    file.take(MARK.len() as u64).read_to_end(&mut begins)?;
-    Ok(begins == MARK.as_bytes())
+    let text = String::from_utf8(read_at_most(page, LARGEST_PAGE)?).ok();
+    Ok(text.filter(|text| text.starts_with(MARK)))
+}
+
+/// A file's name as the target of a link.
+pub fn link(name: &str) -> String {
+    let mut link = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            true => link.push(char::from(byte)),
+            false => link += &format!("%{byte:02X}"),
+        }
+    }
+    link
 }
 
 /// Writes a page and the pictures beside it, each whole or not at all, and gives their paths.
@@ -260,10 +273,19 @@ pub fn write(page: &Path, text: &str, report: &Report) -> Result<Vec<PathBuf>, E
         let path = path.to_owned();
         move |error| Error::Write { path, error }
     };
-    if !is_free(page).map_err(failed(page))? {
-        return Err(Error::InTheWay {
-            path: page.to_owned(),
-        });
+    let in_the_way = |path: &Path| Error::InTheWay {
+        path: path.to_owned(),
+    };
+    let Some(earlier) = earlier(page).map_err(failed(page))? else {
+        return Err(in_the_way(page));
+    };
+    for model in report.models.iter().filter(|model| model.picture.is_some()) {
+        let name = picture_name(page, &model.key);
+        let path = atomic::folder_of(page).join(&name);
+        // A picture is this program's if the earlier page shows it.
+        if path.symlink_metadata().is_ok() && !earlier.contains(&link(&name)) {
+            return Err(in_the_way(&path));
+        }
     }
     let folder = atomic::folder_of(page);
     fs::create_dir_all(folder).map_err(failed(folder))?;

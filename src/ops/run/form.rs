@@ -150,16 +150,17 @@ impl Form {
 
     /// The planes that are written of a frame's result, a list of its channels; `None` if it has more objects than the
     /// form can number.
-    pub fn planes(self, result: &[Vec<f32>], width: usize) -> Option<Vec<Pixels>> {
-        let each =
-            |make: &dyn Fn(&[f32]) -> Pixels| result.iter().map(|plane| make(plane)).collect();
+    pub fn planes(self, result: &[Vec<f32>], width: usize) -> Option<Vec<Pixels<'static>>> {
+        let each = |make: &dyn Fn(&[f32]) -> Pixels<'static>| {
+            result.iter().map(|plane| make(plane)).collect()
+        };
         let mask = |threshold: f32| -> Vec<bool> {
             let area = result.first().map_or(0, Vec::len);
             let above = |at: usize| result.iter().any(|plane| plane[at] > threshold);
             (0..area).map(above).collect()
         };
         Some(match self {
-            Self::Float32 => each(&|plane| Pixels::F32(plane.to_vec())),
+            Self::Float32 => each(&|plane| Pixels::F32(plane.to_vec().into())),
             // `as` clips, and makes 0 of what is no number.
             Self::Uint16 => each(&|plane| {
                 Pixels::U16(plane.iter().map(|v| v.round_ties_even() as u16).collect())
@@ -202,15 +203,15 @@ mod tests {
         let planes = |form: Form| form.planes(&result, 3).unwrap();
         assert_eq!(
             planes(Form::Uint8),
-            [Pixels::U8(vec![0, 0, 2, 255, 255, 0])]
+            [Pixels::U8(vec![0, 0, 2, 255, 255, 0].into())]
         );
         assert_eq!(
             planes(Form::Uint16),
-            [Pixels::U16(vec![0, 0, 2, 255, 65535, 0])]
+            [Pixels::U16(vec![0, 0, 2, 255, 65535, 0].into())]
         );
         let two = [vec![-3.0, 0.5], vec![1.5, 254.6]];
         let planes = Form::Float32.planes(&two, 2).unwrap();
-        assert_eq!(planes, two.map(Pixels::F32));
+        assert_eq!(planes, two.map(|plane| Pixels::F32(plane.into())));
     }
 
     #[test]
@@ -222,12 +223,12 @@ mod tests {
         let mask = Form::of(asked(None, Some(0.5)), Makes::Probabilities).unwrap();
         assert_eq!(
             mask.planes(&result, 3).unwrap(),
-            [Pixels::U8(vec![255, 0, 0, 255, 0, 255])]
+            [Pixels::U8(vec![255, 0, 0, 255, 0, 255].into())]
         );
         let labels = Form::of(asked(Some(OutputType::Labels), None), Makes::Probabilities).unwrap();
         assert_eq!(
             labels.planes(&result, 3).unwrap(),
-            [Pixels::U16(vec![1, 0, 0, 1, 0, 2])]
+            [Pixels::U16(vec![1, 0, 0, 1, 0, 2].into())]
         );
         assert_eq!(labels.kind(), PixelType::U16);
     }

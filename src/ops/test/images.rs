@@ -23,7 +23,7 @@ impl Stack {
     pub fn write(&self, path: &Path) -> Result<(), ImageError> {
         let mut writer = Writer::create(path, &self.info)?;
         for plane in &self.planes {
-            writer.write(&Pixels::F32(plane.clone()))?;
+            writer.write(&Pixels::F32(plane.into()))?;
         }
         writer.finish()
     }

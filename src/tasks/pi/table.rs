@@ -42,7 +42,7 @@ pub fn classify_table(
     progress: &dyn Progress,
 ) -> Result<Summary, TableError> {
     let mut table = Table::read(input, path)?;
-    let columns = Columns::of(classifier, &table)?;
+    let columns = Columns(classifier.columns(table.columns(), path)?);
     let mut run = Run {
         classifier,
         shown: shown(classifier),
@@ -155,50 +155,55 @@ impl Run<'_> {
 /// Where in a table's rows the features are, in the model's order.
 struct Columns(Vec<usize>);
 
-impl Columns {
-    fn of<R: Read>(classifier: &PiClassifier, table: &Table<R>) -> Result<Self, TableError> {
-        match classifier.features() {
-            Some(names) => Self::named(names, table),
-            None if table.columns().len() == classifier.width() => {
-                Ok(Self((0..classifier.width()).collect()))
-            }
+impl PiClassifier {
+    /// Where the features of a row are in a table with these columns, in the model's order. They are taken by name; if
+    /// the model has no names, there must be as many columns as it takes. `path` is only what messages are told.
+    ///
+    /// # Errors
+    /// Fails if a column is missing, or is there twice.
+    pub fn columns(&self, columns: &[String], path: &Path) -> Result<Vec<usize>, TableError> {
+        match self.features() {
+            Some(names) => named(names, columns, path),
+            None if columns.len() == self.width() => Ok((0..self.width()).collect()),
             None => {
                 let expected = format!(
                     "{} columns: the model takes as many features, and does not know their names",
-                    classifier.width()
+                    self.width()
                 );
-                let unlike = Unlike::new(table.path(), expected, table.columns().len().to_string());
+                let unlike = Unlike::new(path, expected, columns.len().to_string());
                 let next = "leave only the model's features in the table, in the order in which it was fitted";
                 Err(unlike.next(next).into())
             }
         }
     }
+}
 
-    fn named<R: Read>(names: &[String], table: &Table<R>) -> Result<Self, TableError> {
-        // A column that is there twice has no place that is meant.
-        let mut found: HashMap<&str, Option<usize>> = HashMap::new();
-        for (place, column) in table.columns().iter().enumerate() {
-            let places = found.entry(column).and_modify(|first| *first = None);
-            places.or_insert(Some(place));
-        }
-        let mut places = Vec::with_capacity(names.len());
-        let mut missing = Vec::new();
-        for name in names {
-            match found.get(name.as_str()) {
-                Some(Some(place)) => places.push(*place),
-                None => missing.push(name.as_str()),
-                Some(None) => {
-                    let expected = format!("one column `{name}`");
-                    return Err(Unlike::new(table.path(), expected, "several").into());
-                }
+fn named(names: &[String], columns: &[String], path: &Path) -> Result<Vec<usize>, TableError> {
+    // A column that is there twice has no place that is meant.
+    let mut found: HashMap<&str, Option<usize>> = HashMap::new();
+    for (place, column) in columns.iter().enumerate() {
+        let places = found.entry(column).and_modify(|first| *first = None);
+        places.or_insert(Some(place));
+    }
+    let mut places = Vec::with_capacity(names.len());
+    let mut missing = Vec::new();
+    for name in names {
+        match found.get(name.as_str()) {
+            Some(Some(place)) => places.push(*place),
+            None => missing.push(name.as_str()),
+            Some(None) => {
+                let expected = format!("one column `{name}`");
+                return Err(Unlike::new(path, expected, "several").into());
             }
         }
-        match missing.is_empty() {
-            true => Ok(Self(places)),
-            false => Err(without(names, &missing, table)),
-        }
     }
+    match missing.is_empty() {
+        true => Ok(places),
+        false => Err(without(names, &missing, columns, path)),
+    }
+}
 
+impl Columns {
     /// Takes the features out of a row.
     fn read<R: Read>(
         &self,
@@ -238,9 +243,9 @@ const MOST_NAMED: usize = 20;
 const WIDE: usize = 1000;
 
 /// The error for a table without some of the columns that a model needs.
-fn without<R: Read>(names: &[String], missing: &[&str], table: &Table<R>) -> TableError {
+fn without(names: &[String], missing: &[&str], columns: &[String], path: &Path) -> TableError {
     let known: HashSet<&str> = names.iter().map(String::as_str).collect();
-    let spare = table.columns().iter().map(String::as_str);
+    let spare = columns.iter().map(String::as_str);
     let spare: Vec<&str> = spare
         .filter(|column| !known.contains(column))
         .take(WIDE)
@@ -256,7 +261,7 @@ fn without<R: Read>(names: &[String], missing: &[&str], table: &Table<R>) -> Tab
     };
     let expected = format!("the columns of the model's features: {}", quoted(names));
     let found = format!("no {}{more}", list.join(", no "));
-    let unlike = Unlike::new(table.path(), expected, found);
+    let unlike = Unlike::new(path, expected, found);
     unlike.next("rename or add columns").into()
 }
 

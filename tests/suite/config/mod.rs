@@ -2,6 +2,7 @@
 
 mod bad;
 mod good;
+mod lenient;
 mod packed;
 mod pyyaml;
 mod rods;

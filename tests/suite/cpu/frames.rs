@@ -184,7 +184,7 @@ fn frames_that_do_not_fit_are_refused() {
         "the network's result: expected 1 channels, as the frame has, found 2"
     );
     let mut short = good.clone();
-    short.pixels = Pixels::U8(vec![0; 399]);
+    short.pixels = Pixels::U8(vec![0; 399].into());
     assert_eq!(
         error(two.clone(), &short),
         "a frame: expected 400 numbers, 1 channels of 20 x 20, found 399"

@@ -31,10 +31,10 @@ fn program(name: &str, side: usize) -> Arc<Program> {
 }
 
 /// The first frame of the example, scaled as its config says.
-fn frame(blending: Blending, finish: Finish) -> Frame {
+fn frame(blending: Blending, finish: Finish) -> Frame<'static> {
     let size = [200, 232];
     let stack = singles(&Path::new(RODS).join("frames/classifier_input.npy"));
-    let pixels = Pixels::F32(stack[..size[0] * size[1]].to_vec());
+    let pixels = Pixels::F32(stack[..size[0] * size[1]].to_vec().into());
     let scaling = ScaleMethod::Range01(Percentiles::default());
     let scaling = vec![scaling.of(&pixels, size[1]).unwrap()];
     Frame {

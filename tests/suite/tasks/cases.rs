@@ -26,7 +26,7 @@ const FOLDER: &str = "tests/fixtures/tasks";
 /// An array in a file, with its shape.
 struct Array {
     shape: Vec<usize>,
-    pixels: Pixels,
+    pixels: Pixels<'static>,
 }
 
 fn tensor(path: &str) -> Tensor {
@@ -52,18 +52,18 @@ fn array(path: &str) -> Array {
     }
 }
 
-fn part(pixels: &Pixels, range: std::ops::Range<usize>) -> Pixels {
+fn part<'a>(pixels: &'a Pixels, range: std::ops::Range<usize>) -> Pixels<'a> {
     match pixels {
-        Pixels::U8(list) => Pixels::U8(list[range].to_vec()),
-        Pixels::U16(list) => Pixels::U16(list[range].to_vec()),
-        Pixels::I16(list) => Pixels::I16(list[range].to_vec()),
-        Pixels::F32(list) => Pixels::F32(list[range].to_vec()),
+        Pixels::U8(list) => Pixels::U8((&list[range]).into()),
+        Pixels::U16(list) => Pixels::U16((&list[range]).into()),
+        Pixels::I16(list) => Pixels::I16((&list[range]).into()),
+        Pixels::F32(list) => Pixels::F32((&list[range]).into()),
         other => panic!("no case is {}", other.kind()),
     }
 }
 
 /// The frames of an array `[T, C, H, W]`.
-fn frames(array: &Array) -> Vec<FrameInput> {
+fn frames(array: &Array) -> Vec<FrameInput<'_>> {
     let [frames, channels, height, width] = array.shape[..] else {
         panic!("{:?}", array.shape);
     };
@@ -241,7 +241,8 @@ fn a_run_that_fails_leaves_nothing_to_the_next() {
     let all = cases();
     let case = of_frames(&all)[0];
     let mut runner = runner(&all, case, Device::Plain(2));
-    let inputs = frames(&named(case, "in"));
+    let input = named(case, "in");
+    let inputs = frames(&input);
     let mut next = inputs.clone().into_iter();
     let failed = runner.run(
         &mut || Ok(next.next()),
@@ -271,12 +272,12 @@ fn frames_that_a_network_does_not_take_are_refused_in_words() {
             .find(|case| case["name"] == name);
         runner(&all, found.unwrap(), Device::Plain(1))
     };
-    let frame = |planes: Vec<Pixels>, size| FrameInput {
+    let frame = |planes: Vec<Pixels<'static>>, size| FrameInput {
         frame: 3,
         planes,
         size,
     };
-    let plane = |value: f32| Pixels::F32(vec![0.5, 1.0, value, 0.25, 0.0, 7.0]);
+    let plane = |value: f32| Pixels::F32(vec![0.5, 1.0, value, 0.25, 0.0, 7.0].into());
     let mut messages = Vec::new();
     let mut refused = |name: &str, input: FrameInput| {
         let mut runner = by_name(name);
@@ -290,7 +291,10 @@ fn frames_that_a_network_does_not_take_are_refused_in_words() {
     );
     refused("segment-none", frame(vec![plane(f32::INFINITY)], [2, 3]));
     refused("focus-series", frame(vec![plane(1.0)], [2, 4]));
-    refused("focus-series", frame(vec![Pixels::U8(Vec::new())], [0, 4]));
+    refused(
+        "focus-series",
+        frame(vec![Pixels::U8(Vec::new().into())], [0, 4]),
+    );
     refused("focus-series", frame(Vec::new(), [2, 3]));
     let args = FrameArgs {
         patch_size: 32,
@@ -391,7 +395,7 @@ fn no_objects_are_no_error_and_a_user_may_stop() {
     let args = ClassifyArgs::read(Some(&map(&json!({"min_size": 16}))), None).unwrap();
     let session = session(&all["networks"], "classify", 16, Device::Plain(1));
     let mut classifier = CellClassifier::new(session, args).unwrap();
-    let image = Pixels::U8(vec![1; 6]);
+    let image = Pixels::U8(vec![1; 6].into());
     let mut of = |labels: [u32; 6], progress: &dyn Progress| {
         let made = classifier.frame(&labels, &image, 3, progress);
         made.map_err(|error| error.to_string())

@@ -50,12 +50,12 @@ fn facts() -> Facts {
     serde_json::from_str(include_str!("../../fixtures/tasks/facts.json")).unwrap()
 }
 
-fn pixels(kind: &str, image: &[f32]) -> Pixels {
+fn pixels(kind: &str, image: &[f32]) -> Pixels<'static> {
     match kind {
         "uint8" => Pixels::U8(image.iter().map(|v| *v as u8).collect()),
         "uint16" => Pixels::U16(image.iter().map(|v| *v as u16).collect()),
         "int16" => Pixels::I16(image.iter().map(|v| *v as i16).collect()),
-        _ => Pixels::F32(image.to_vec()),
+        _ => Pixels::F32(image.to_vec().into()),
     }
 }
 
@@ -172,7 +172,7 @@ fn objects_are_cut_out_and_shrunk_as_pytorch_does() {
     } = facts().rois;
     let rois = Roi::all(&labels, size[1]);
     assert!(rois.iter().map(|roi| roi.label).eq(found));
-    let image = Pixels::U16(image);
+    let image = Pixels::U16(image.into());
     for (side, squares) in squares {
         for (roi, square) in rois.iter().zip(&squares) {
             let made = roi.square(&labels, &image, size[1], side);

@@ -12,7 +12,7 @@ use crate::plain;
 pub struct PlainSession {
     program: Program,
     depth: usize,
-    under_way: VecDeque<Frame>,
+    under_way: VecDeque<Vec<f32>>,
 }
 
 impl PlainSession {
@@ -90,13 +90,13 @@ impl Session for PlainSession {
         assert_eq!(frame.pixels.len(), channels * area);
         assert_eq!(frame.scaling.len(), channels);
         assert!(self.under_way.len() < self.depth.max(1));
-        self.under_way.push_back(frame);
+        let result = self.blended(&frame);
+        self.under_way.push_back(result);
         Ok(())
     }
 
     fn collect(&mut self, _: &dyn Progress) -> Result<Option<Vec<f32>>, ExecError> {
-        let frame = self.under_way.pop_front();
-        Ok(frame.map(|frame| self.blended(&frame)))
+        Ok(self.under_way.pop_front())
     }
 
     fn depth(&self) -> usize {
