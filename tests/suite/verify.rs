@@ -125,7 +125,7 @@ fn show_of_a_bundle_and_of_its_lock_agree() {
     }
     assert_eq!(of_zip["models"], of_lock["models"]);
     assert_eq!(of_zip["size"], of_lock["size"]);
-    session.bundle(&["show", "weights.pth"]).ends(1);
+    session.bundle(&["show", "weights.pth"]).ends(2);
     session.bundle(&["show", "none.zip"]).ends(2);
 }
 
