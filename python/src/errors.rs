@@ -127,6 +127,7 @@ impl Kind {
     fn of_inspect(error: &InspectError) -> Self {
         match error {
             InspectError::Read { error, .. } => Self::of_io(error),
+            InspectError::Folder { .. } | InspectError::Neither { .. } => Self::File,
             InspectError::Open(error) => Self::of_open(error),
             InspectError::Lock(error) => Self::of_lock(error),
             InspectError::Entry { error, .. } => Self::of_entry(error),
