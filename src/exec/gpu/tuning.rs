@@ -74,7 +74,7 @@ impl Tuning {
     }
 
     /// Each load is made number by number, from memory that is all alike: nothing is gained by sharing. Larger blocks in
-    /// registers are faster, but a program on the CPU takes seconds to compile them.
+    /// registers take fewer loads, and longer to compile.
     fn software(workgroup_bytes: usize) -> Self {
         Self {
             workgroup_bytes,
