@@ -39,10 +39,7 @@ fn an_archive_is_written_read_back_and_proved() {
         let mut read = vec![];
         let mut theirs = second_opinion.by_index(index).unwrap();
         theirs.read_to_end(&mut read).unwrap();
-        assert_eq!(
-            (theirs.name().unwrap().as_ref(), &read),
-            (name.as_str(), bytes)
-        );
+        assert_eq!((theirs.name(), &read), (name.as_str(), bytes));
         assert_eq!(theirs.data_start(), Some(entry.data.start));
         assert_eq!(theirs.unix_mode(), Some(0o100_644));
     }
@@ -169,7 +166,7 @@ fn check_layout(layout: &Layout) -> Vec<Seen> {
     (ours.entries().iter().enumerate())
         .map(|(index, ours)| {
             let theirs = theirs.by_index_raw(index).unwrap();
-            assert_eq!(theirs.name().unwrap(), ours.path.as_str());
+            assert_eq!(theirs.name(), ours.path.as_str());
             assert_eq!(theirs.size(), ours.size);
             assert_eq!(theirs.header_start(), ours.offset);
             assert_eq!(theirs.data_start(), Some(ours.data.start));
