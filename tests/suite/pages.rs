@@ -189,19 +189,48 @@ fn sessions_print_what_the_pages_show() {
     assert!(update || wrong.is_empty(), "{wrong}");
 }
 
+/// The places in a page that links lead to: its headings as mdBook and GitHub name them.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+/// Files and headings, and for a page of the book only those of the book: others are not where it is read.
 #[test]
 fn what_pages_link_to_is_there() {
+    let book = Path::new(ROOT).join("docs").canonicalize().unwrap();
     let mut seen = 0;
     for page in pages() {
+        let page = page.canonicalize().unwrap();
         let text = fs::read_to_string(&page).unwrap();
         let links = text.split("](").skip(1);
         for link in links.filter_map(|rest| rest.split(')').next()) {
-            let file = link.split('#').next().unwrap();
-            if link.starts_with("http") || file.is_empty() {
+            if link.starts_with("http") {
                 continue;
             }
-            let path = page.parent().unwrap().join(file);
-            assert!(path.exists(), "{}: {link}", page.display());
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let path = match file {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            let Ok(path) = path.canonicalize() else {
+                panic!("{}: {link} is not there", page.display());
+            };
+            assert!(
+                !page.starts_with(&book) || path.starts_with(&book),
+                "{}: {link} is not of the book",
+                page.display()
+            );
+            let found = anchor.is_empty()
+                || anchors(&fs::read_to_string(&path).unwrap()).contains(&anchor.to_owned());
+            assert!(found, "{}: {link} is no heading", page.display());
             seen += 1;
         }
     }
