@@ -100,6 +100,8 @@ pub enum Command {
     Cache(CacheArgs),
     /// Print shell completions
     Completions(Completions),
+    /// Write manual pages, one for each command
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -599,5 +601,17 @@ fn parse_size(text: &str) -> Result<u64, String> {
     after_help = "Example:\n  bundle completions bash > ~/.local/share/bash-completion/completions/bundle"
 )]
 pub struct Completions {
+    /// The shell that will read them
     pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bundle man | man -l -                  # the page of the program
+  bundle man ~/.local/share/man/man1     # all pages; then: man bundle-run")]
+pub struct ManArgs {
+    /// The folder to write all pages into; without it, the program's page goes to standard output
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }

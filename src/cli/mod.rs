@@ -11,6 +11,7 @@ mod devices;
 mod diff;
 mod init;
 mod lock;
+mod man;
 mod printer;
 mod profile;
 mod run;
@@ -150,6 +151,7 @@ fn run(command: Command, context: &Context) -> Outcome {
             context.printer.out(String::from_utf8_lossy(&script))?;
             Ok(Answer::Yes)
         }
+        Command::Man(args) => man::run(args, context),
     }
 }
 

@@ -19,6 +19,7 @@ mod images_damage;
 mod in_memory;
 mod layers;
 mod lock;
+mod man;
 mod many_files;
 mod model_args;
 mod networks;

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 use crate::session::{Run, Session};
 
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 21] = [
     &[],
     &["init"],
     &["lock"],
@@ -19,6 +19,8 @@ const COMMANDS: [&[&str]; 18] = [
     &["show"],
     &["diff"],
     &["unpack"],
+    &["run"],
+    &["test"],
     &["devices"],
     &["cache"],
     &["cache", "dir"],
@@ -26,6 +28,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["cache", "prune"],
     &["cache", "clear"],
     &["completions"],
+    &["man"],
 ];
 
 #[test]
