@@ -110,9 +110,7 @@ def test_windows_count_the_same_unless_a_gaussian_is_asked_for(fl_focus, frames)
     """As MONAI's inferer does. Numbers are scaled one by one here, so that each window can be run on its own."""
     image = frames.fl[0, :64, :112]
     left, right = (fl_focus.predict(image[:, at : at + 64]) for at in (0, 48))
-    mean = np.concatenate(
-        [left[:, :48], (left[:, 48:] + right[:, :16]) / 2, right[:, 16:]], axis=1
-    )
+    mean = np.concatenate([left[:, :48], (left[:, 48:] + right[:, :16]) / 2, right[:, 16:]], axis=1)
     np.testing.assert_allclose(fl_focus.predict(image), mean, rtol=1e-5, atol=0.01)
     weighted = fl_focus.predict(image, mode="gaussian")
     np.testing.assert_allclose(weighted[:, :48], mean[:, :48], rtol=1e-5, atol=0.01)
@@ -145,8 +143,9 @@ def test_cells_are_classified_as_there(classifier, frames, rods):
         frames.labels[1], frames.classifier_input[1], output_type="class-index"
     )
     assert [classifier.classes[int(number)] for number in numbers] == names.tolist()
-    with pytest.raises(ValueError, match="no object"):
+    with pytest.raises(RuntimeError, match="no object") as raised:
         classifier.classify_rois(np.zeros_like(frames.labels[0]), frames.classifier_input[0])
+    assert isinstance(raised.value, ValueError)
     with pytest.raises(AssertionError, match="same shape"):
         classifier.classify_rois(frames.labels[0], frames.classifier_input)
     with pytest.raises(InputError, match="a frame at a time"):

@@ -114,11 +114,13 @@ def check_bundles(config, folder):
             equal(f"{key}'s tensors", set(state), set(weights))
             for tensor, values in weights.items():
                 equal(f"{key}.{tensor}", torch.equal(state[tensor], values), True)
-                tensors += 1
+        tensors += len(weights)
         settings = [vars(getattr(model, name)) for model in (models, expected)]
         plain = [{k: v for k, v in s.items() if isinstance(v, (int, float, str, dict))} for s in settings]
         equal(f"{key}'s settings", *plain)
-    equal("the PI features", list(models.pi_classifier.feature_names_in_), list(expected.pi_classifier.feature_names_in_))
+    equal(
+        "the PI features", list(models.pi_classifier.feature_names_in_), list(expected.pi_classifier.feature_names_in_)
+    )
     tracker = [model._load_tracker_config_from_zip(path) for model, path in [(models, packed), (expected, own)]]
     equal("the tracker's settings", *tracker)
     print(f"bundle: loaded by HiTMicTools; {tensors} tensors are those of the files; settings as in its own bundle")
@@ -146,7 +148,12 @@ def check_signatures():
 
 def networks():
     """The metadata of each network, and its class there."""
-    graphs = {"bf_focus_v3": "NAFNet", "fl_focus_v3": "NAFNet", "unet_segm": "monai_unet", "resnet_classifier": "FlexResNet"}
+    graphs = {
+        "bf_focus_v3": "NAFNet",
+        "fl_focus_v3": "NAFNet",
+        "unet_segm": "monai_unet",
+        "resnet_classifier": "FlexResNet",
+    }
     for name, graph in graphs.items():
         args = json.loads((RODS / "metadata" / f"{name}.json").read_text())["model_args"]
         yield name, lambda graph=graph, args=args: getattr(theirs, graph)(**args)
@@ -184,12 +191,31 @@ def check_images():
         found, expected = (model.predict(image, batch_size=1, **CALL, **call) for model in made)
         worst = max(worst, close(f"FocusRestorer {name} {scaling} {args} {call}", found, expected))
         count += 1
+    made = [
+        module.FocusRestorer(str(RODS / "models/bf_focus_v3.pth"), graphs["bf_focus_v3"](), 64, 0.25)
+        for module in (ours, theirs)
+    ]
+    for image in (bf[0], bf[:, None], bf[:1].astype(np.uint16), bf[:1].astype(float), torch.from_numpy(bf[:1])):
+        found, expected = (model.predict(image, False, 1, False, True) for model in made)
+        worst = max(worst, close(f"FocusRestorer of {image.dtype} {image.shape}", found, expected))
+        count += 1
+    found, expected = (model.predict(bf[:1], batch_size=1, return_tensor=True) for model in made)
+    equal(
+        "FocusRestorer's tensor",
+        (type(found), found.dtype, found.shape),
+        (type(expected), expected.dtype, expected.shape),
+    )
     print(f"FocusRestorer: {count} cases, at most {worst:.1e} of the largest number apart")
     worst, count = 0, 0
     for scaling, call in itertools.product([*scalings, ("none", {})], [{}, {"mode": "gaussian"}, {"sigmoid": False}]):
         made = [
             module.Segmentator(
-                str(RODS / "models/unet_segm.pth"), graphs["unet_segm"](), 64, 0.25, scaling[0], scaler_args=dict(scaling[1])
+                str(RODS / "models/unet_segm.pth"),
+                graphs["unet_segm"](),
+                64,
+                0.25,
+                scaling[0],
+                scaler_args=dict(scaling[1]),
             )
             for module in (ours, theirs)
         ]
@@ -267,10 +293,22 @@ def check_refusals():
     for path in ("model.txt", "nothing.pkl"):
         made = [raised(lambda m=m: m.PIClassifier(path)) for m in (ours, theirs)]
         equal(f"PIClassifier {path}", isinstance(made[0], type(made[1])), True)
+    made = [
+        m.CellClassifier(str(RODS / "models/resnet_classifier.pth"), graphs["resnet_classifier"](), min_size=32)
+        for m in (ours, theirs)
+    ]
+    empty = np.zeros((1, 64, 64), int)
+    found = [raised(lambda m=m: m.classify_rois(empty, image)) for m in made]
+    equal("no objects", isinstance(found[0], type(found[1])), True)
+    found = [raised(lambda m=m: m.classify_rois(empty[0], image)) for m in made]
+    equal("images of two shapes", isinstance(found[0], type(found[1])), True)
+    for path, output in (("nothing.yml", "a.zip"), ("config_model_bundle.yml", "a.tar")):
+        found = [raised(lambda m=m: m.create_model_bundle(path, output)) for m in (model_bundle, model_bundler)]
+        equal(f"create_model_bundle {path} {output}", isinstance(found[0], type(found[1])), True)
     made = [m.Segmentator(weights, graph(), **usual) for m in (ours, theirs)]
     found = [raised(lambda m=m: m.predict(image, window=3)) for m in made]
     equal("an unknown keyword", *(type(error) for error in found))
-    print(f"refusals: {2 * len(bad) + 3}, of the same kinds")
+    print(f"refusals: {2 * len(bad) + 7}, of the same kinds")
 
 
 def write_image(path, first):
@@ -363,7 +401,9 @@ def check_pipeline(folder, bundle, setup):
             most = 1 if file.endswith("_transformed.tiff") else 0
             equal(f"{file}, numbers further apart than {most}", int((apart > most).sum()), 0)
             pixels += apart.size
-    print(f"pipeline ({title}): {rows} rows of tables, classes and texts equal, numbers at most {worst:.1e} of a column's largest apart; {pixels} pixels of images equal")
+    print(
+        f"pipeline ({title}): {rows} rows of tables, classes and texts equal, numbers at most {worst:.1e} of a column's largest apart; {pixels} pixels of images equal"
+    )
 
 
 def main():
@@ -382,7 +422,13 @@ def main():
             write_image(image, 32 * number)
         (folder / "worklist.txt").write_text("".join(f"{image}\n" for image in images))
         usual = {"method": "basicpy_fl", "align_frames": False, "focus_correction": True, "parallel_processing": False}
-        for change in ({}, {"parallel_processing": True}, {"focus_correction": False}, {"align_frames": True}, {"method": "basicpy"}):
+        for change in (
+            {},
+            {"parallel_processing": True},
+            {"focus_correction": False},
+            {"align_frames": True},
+            {"method": "basicpy"},
+        ):
             check_pipeline(folder, bundle, {**usual, **change})
 
 

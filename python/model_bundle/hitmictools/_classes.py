@@ -28,6 +28,10 @@ class MissingWeightsError(MissingFileError, AssertionError):
     """There are no weights: HiTMicTools' classes say so with the one error or the other."""
 
 
+class NoObjectError(InputError, RuntimeError):
+    """A label image without an object: HiTMicTools fails with a ``RuntimeError`` of PyTorch, and means a ``ValueError``."""
+
+
 _settings: Dict[str, Any] = {"device": "auto", "precision": None, "threads": None}
 
 
@@ -372,8 +376,8 @@ class CellClassifier(_Given):
 
         Raises
         ------
-        ValueError
-            If there is no object, as HiTMicTools does.
+        NoObjectError
+            If there is no object. It is a ``ValueError`` and a ``RuntimeError``.
         """
         if output_type not in ("class-str", "class-index"):
             raise InputError(
@@ -393,7 +397,7 @@ class CellClassifier(_Given):
             )
         _, label, index, _, names = self._core.classify(labels, images, self._how, None)
         if len(label) == 0:
-            raise InputError("there is no object in the label image")
+            raise NoObjectError("there is no object in the label image")
         if output_type == "class-index":
             return index, label
         return np.array(names, dtype=object)[index], label

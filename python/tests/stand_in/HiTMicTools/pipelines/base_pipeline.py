@@ -46,7 +46,9 @@ class Pipeline:
         }
         model, graph = classes[key]
         arguments = settings.get("inferer_args") or settings["model_args"]
-        setattr(self, key, model(weights, model_graph=graph(**network), compile_mode=False, **arguments))
+        setattr(
+            self, key, model(weights, model_graph=graph(**network), compile_mode=False, **arguments)
+        )
 
     def analyse_image(self, folder, labels):
         """Channels of ``image.npy``, ``[T, Z, C, H, W]``, are restored in place; a frame at a time is classified."""
