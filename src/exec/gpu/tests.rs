@@ -51,13 +51,23 @@ fn least(kind: AdapterKind) -> Tuning {
 fn nafnet(width: usize, tuning: Tuning) -> Recording {
     let args = json!({"img_channel": 1, "width": width, "middle_blk_num": 1,
         "enc_blk_nums": [1], "dec_blk_nums": [1]});
-    lower(&fuse(network(Kind::NafNet, args, [32, 32])), tuning).unwrap()
+    lower(
+        &fuse(network(Kind::NafNet, args, [32, 32])),
+        tuning,
+        Precision::Single,
+    )
+    .unwrap()
 }
 
 fn unet(tuning: Tuning) -> Recording {
     let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1, "channels": [8, 16],
         "strides": [2], "num_res_units": 1});
-    lower(&fuse(network(Kind::MonaiUnet, args, [32, 32])), tuning).unwrap()
+    lower(
+        &fuse(network(Kind::MonaiUnet, args, [32, 32])),
+        tuning,
+        Precision::Single,
+    )
+    .unwrap()
 }
 
 /// What each dispatch computes, and by which kernel; one that is made again and again is counted.
@@ -146,7 +156,12 @@ fn a_whole_nafnet_is_few_dispatches() {
     let args = json!({"img_channel": 1, "width": 32, "middle_blk_num": 1,
         "enc_blk_nums": [1, 1, 1], "dec_blk_nums": [1, 1, 1]});
     let program = fuse(network(Kind::NafNet, args, [256, 256]));
-    let recording = lower(&program, Tuning::of(AdapterKind::Discrete, 32768)).unwrap();
+    let recording = lower(
+        &program,
+        Tuning::of(AdapterKind::Discrete, 32768),
+        Precision::Single,
+    )
+    .unwrap();
     assert!(recording.dispatches.len() <= 35);
     assert_snapshot!(outline(&recording));
 }
@@ -156,7 +171,12 @@ fn a_whole_unet_is_few_dispatches() {
     let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1,
         "channels": [16, 32, 64, 128, 256], "strides": [2, 2, 2, 2], "num_res_units": 2});
     let program = fuse(network(Kind::MonaiUnet, args, [256, 256]));
-    let recording = lower(&program, Tuning::of(AdapterKind::Discrete, 32768)).unwrap();
+    let recording = lower(
+        &program,
+        Tuning::of(AdapterKind::Discrete, 32768),
+        Precision::Single,
+    )
+    .unwrap();
     assert_snapshot!(outline(&recording));
 }
 
@@ -258,7 +278,7 @@ fn others(tuning: Tuning) -> Vec<Recording> {
     }
     let recordings = made
         .into_iter()
-        .map(|graph| lower(&fuse(graph), tuning).unwrap());
+        .map(|graph| lower(&fuse(graph), tuning, Precision::Single).unwrap());
     recordings.collect()
 }
 
@@ -270,7 +290,7 @@ pub(super) fn dispatches() -> Vec<Dispatch> {
         recordings.extend(others(tuning));
     }
     let all = recordings.into_iter().flat_map(|r| r.dispatches);
-    all.chain(super::frame::examples()).collect()
+    all.chain(super::frame::examples(false)).collect()
 }
 
 /// Every file of `shaders/` is run by one of the cases that every device is checked with.
