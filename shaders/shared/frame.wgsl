@@ -1,7 +1,7 @@
 // What the kernels around a network share: frames, tables, and the results that are read back.
 //
-// Images of a frame are planar, [channel][row][column]. Values in the arena, see arena.wgsl, are laid out as in values.wgsl. The tables
-// are words: numbers as such, or the bits of an f32.
+// Images of a frame are planar, [channel][row][column]. Values in the arena are laid out as in values.wgsl; SPLIT: whether
+// that which is read or written is split (arena.wgsl). The tables are words: numbers as such, or the bits of an f32.
 
 struct Args {
     kernel: Kernel,

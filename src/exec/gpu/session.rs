@@ -11,6 +11,7 @@ use super::memory::{image_bytes, scratch_bytes};
 use super::place::Place;
 use super::record::Recording;
 use super::resident::{Resident, Stage, Work};
+use super::shader::Precision;
 use super::submission::images_within;
 use super::traffic::Traffic;
 use super::upload::bytes;
@@ -337,6 +338,10 @@ impl Session for GpuSession {
             .saturating_add(scratch_bytes(&self.recording))
             .saturating_add(size_of_val(&*self.recording.constants) as u64);
         device.holds_together("a frame with its network", whole, ANOTHER_DEVICE)
+    }
+
+    fn is_half(&self) -> bool {
+        self.resident.device.precision == Precision::Half
     }
 
     fn depth(&self) -> usize {
