@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::args::FrameArgs;
+use super::cause::of_no_number;
 use crate::exec::{ExecError, Finish, Frame, Profile, Session};
 use crate::image::{Blending, PixelType, Pixels, ScaleError, Windows};
 use crate::progress::{Progress, Silent};
@@ -13,6 +14,8 @@ use crate::progress::{Progress, Silent};
 pub struct Frames {
     session: Box<dyn Session>,
     args: FrameArgs,
+    /// The task's own.
+    usual: Blending,
     blending: Blending,
     finish: Finish,
     /// Whether `finish` is left out.
@@ -63,7 +66,7 @@ pub enum FrameError {
     },
     /// What comes out of a finite frame is not: nobody should measure in it.
     #[error(
-        "frame {frame}, channel {channel} of the result, row {row}, column {column}, all counted from 0: expected a finite number, found {value}: the network's weights are damaged, or the image's numbers are too far from those that it was trained on"
+        "frame {frame}, channel {channel} of the result, row {row}, column {column}, all counted from 0: expected a finite number, found {value}: {cause}"
     )]
     NotFinite {
         frame: usize,
@@ -71,6 +74,8 @@ pub enum FrameError {
         row: usize,
         column: usize,
         value: f32,
+        /// What may be the reason.
+        cause: &'static str,
     },
     #[error(transparent)]
     Exec(#[from] ExecError),
@@ -139,6 +144,7 @@ impl Frames {
         Ok(Self {
             session,
             args,
+            usual: blending,
             blending,
             finish,
             raw: false,
@@ -150,6 +156,14 @@ impl Frames {
     /// Whether results stay as the network gives them, from the next frame on.
     pub fn keep_raw(&mut self, raw: bool) {
         self.raw = raw;
+    }
+
+    /// How windows are blended, from the next frame on; `None` is the task's own way.
+    pub fn blend(&mut self, blending: Option<Blending>) {
+        let blending = blending.unwrap_or(self.usual);
+        if blending != self.blending {
+            (self.blending, self.windows) = (blending, None);
+        }
     }
 
     /// What the device did so far ([`Session::profile`]).
@@ -251,7 +265,7 @@ impl Frames {
             return Err(missing_result().into());
         };
         let area = part.size[0] * part.size[1];
-        check_result(&values, &part, made.len())?;
+        check_result(&values, &part, made.len(), self.session.is_half())?;
         if values.len() == area {
             made.push(values);
         } else {
@@ -354,7 +368,13 @@ fn together(mut planes: Vec<Pixels<'_>>) -> Pixels<'_> {
 }
 
 /// Fails at the first number of a part's result that is NaN or infinite; `before` channels of its frame came earlier.
-fn check_result(values: &[f32], part: &UnderWay, before: usize) -> Result<(), FrameError> {
+/// `half`: whether it was computed with numbers kept in float16.
+fn check_result(
+    values: &[f32],
+    part: &UnderWay,
+    before: usize,
+    half: bool,
+) -> Result<(), FrameError> {
     let Some(at) = values.iter().position(|value| !value.is_finite()) else {
         return Ok(());
     };
@@ -365,6 +385,7 @@ fn check_result(values: &[f32], part: &UnderWay, before: usize) -> Result<(), Fr
         row: at / width % height,
         column: at % width,
         value: values[at],
+        cause: of_no_number(half),
     })
 }
 

@@ -3,7 +3,7 @@
 use super::lower::THREADS;
 use super::place::{Place, vectors};
 use super::record::{Dispatch, folded};
-use super::shader::{Kernel, Shader};
+use super::shader::{Constant, Kernel, Shader};
 use crate::exec::{Finish, Frame, frame::sources};
 use crate::image::PixelType;
 
@@ -119,7 +119,7 @@ impl Tables {
             ("scalings", self.scalings),
             ("first", first as u32),
         ];
-        around(Kernel::Gather, numbers, vectors(input.shape))
+        around(Kernel::Gather, Some(input), numbers, vectors(input.shape))
     }
 
     /// Adds the results of `count` windows from `first` on to the frame's sums.
@@ -152,7 +152,12 @@ impl Tables {
             ("first", first as u32),
             ("count", count as u32),
         ];
-        around(Kernel::Blend, numbers, (channels + 1) * height * width)
+        around(
+            Kernel::Blend,
+            Some(output),
+            numbers,
+            (channels + 1) * height * width,
+        )
     }
 
     /// Makes the frame's sums its result.
@@ -169,7 +174,7 @@ impl Tables {
             ("scalings", self.backs),
             ("finish", finish),
         ];
-        around(Kernel::Finish, numbers, channels * pixels)
+        around(Kernel::Finish, None, numbers, channels * pixels)
     }
 }
 
@@ -182,7 +187,7 @@ pub(super) fn enter(input: Place, pitch: usize) -> Dispatch {
         ("channels", input.shape.channels as u32),
         ("pixels", input.shape.pixels() as u32),
     ];
-    around(Kernel::Enter, numbers, vectors(input.shape))
+    around(Kernel::Enter, Some(input), numbers, vectors(input.shape))
 }
 
 /// Results to planar images.
@@ -194,13 +199,28 @@ pub(super) fn leave(output: Place, pitch: usize) -> Dispatch {
         ("channels", output.shape.channels as u32),
         ("pixels", output.shape.pixels() as u32),
     ];
-    around(Kernel::Leave, numbers, output.shape.elements())
+    around(
+        Kernel::Leave,
+        Some(output),
+        numbers,
+        output.shape.elements(),
+    )
 }
 
-fn around(kernel: Kernel, numbers: Vec<(&'static str, u32)>, items: usize) -> Dispatch {
+/// A dispatch that reads or writes that value of the network.
+fn around(
+    kernel: Kernel,
+    value: Option<Place>,
+    numbers: Vec<(&'static str, u32)>,
+    items: usize,
+) -> Dispatch {
+    let split = value.map(|place| ("SPLIT", Constant::Bool(place.split)));
     Dispatch {
         what: kernel.name().to_owned(),
-        shader: Shader::plain(kernel),
+        shader: Shader {
+            constants: split.into_iter().collect(),
+            ..Shader::plain(kernel)
+        },
         numbers,
         steps: Vec::new(),
         workgroups: folded(items.div_ceil(THREADS)),
@@ -208,9 +228,9 @@ fn around(kernel: Kernel, numbers: Vec<(&'static str, u32)>, items: usize) -> Di
     }
 }
 
-/// One dispatch of every kind, for tests.
+/// One dispatch of every kind, for tests; the network's input and output are split, or are not.
 #[cfg(test)]
-pub(super) fn examples() -> Vec<Dispatch> {
+pub(super) fn examples(split: bool) -> Vec<Dispatch> {
     use std::sync::Arc;
 
     use crate::image::{Blending, Pixels, Scaling, Windows};
@@ -225,6 +245,7 @@ pub(super) fn examples() -> Vec<Dispatch> {
     let place = Place {
         offset: 0,
         shape: Shape::new(1, 8, 8),
+        split,
     };
     let tables = Tables::new(&frame);
     vec![
