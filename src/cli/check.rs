@@ -72,9 +72,14 @@ fn table(report: &Report, printer: &Printer) -> String {
 }
 
 fn result(model: &Checked) -> String {
+    let done = match model.architecture {
+        Some(_) => "ok",
+        // Safe to load, and no more is known.
+        None => "not compared",
+    };
     match (model.errors, model.warnings) {
-        (0, 0) => "ok".to_owned(),
-        (0, warnings) => format!("ok, {}", count(warnings, "warning")),
+        (0, 0) => done.to_owned(),
+        (0, warnings) => format!("{done}, {}", count(warnings, "warning")),
         (errors, _) => count(errors, "error"),
     }
 }

@@ -72,6 +72,7 @@ pub(super) fn result(verdict: &Verdict) -> &'static str {
         Verdict::Broken { .. } => "BROKEN",
         Verdict::NotRun { .. } => "not run",
         Verdict::Recorded { .. } => "recorded",
+        Verdict::NotRecorded { .. } => "not recorded",
     }
 }
 
@@ -109,6 +110,13 @@ pub(super) fn explain(models: &[Tested], on: &str, printer: &Printer) {
             Verdict::Recorded { expected } => {
                 printer.status("Recorded", format_args!("{}", expected.display()));
             }
+            Verdict::NotRecorded { expected } => printer.refusal(
+                "Refused",
+                format_args!(
+                    "{key}: {} is there, and is not what `--record` wrote: it may be another program's result; to record in its place, move it away first",
+                    expected.display()
+                ),
+            ),
             Verdict::Passed { .. } => {}
         }
         if let Some(kept) = kept {
@@ -130,6 +138,7 @@ fn conclude(report: &Report, printer: &Printer) {
     for (number, what) in [
         (with("ok"), "ok"),
         (with("recorded"), "recorded"),
+        (with("not recorded"), "not recorded"),
         (failed, "failed"),
         (with("smoke"), "smoke"),
         (with("not run"), "not run"),
@@ -145,8 +154,8 @@ fn conclude(report: &Report, printer: &Printer) {
         report.device,
         parts.join(", ")
     );
-    match failed {
-        0 => printer.status("Tested", text),
-        _ => printer.refusal("Failed", text),
+    match report.is_good() {
+        true => printer.status("Tested", text),
+        false => printer.refusal("Failed", text),
     }
 }
