@@ -35,7 +35,7 @@ Exit status: 0 done; 1 the answer is no (stale, mismatch, damaged bundle); 2 the
 /// What every command takes.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Global {
-    /// Say only what is asked for, and errors
+    /// Leave out what was done, warnings and progress: standard error has errors alone, standard output stays as it is
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more
@@ -123,6 +123,9 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct ConfigArg {
     /// The config; by default bundle.toml, bundle.yml or config_model_bundle.yml (or .yaml), here or above
+    #[arg(value_name = "CONFIG", conflicts_with = "config")]
+    pub named: Option<PathBuf>,
+    /// The same, as `hitmictools bundle` takes it
     #[arg(
         short,
         long,
@@ -131,6 +134,13 @@ pub struct ConfigArg {
         value_name = "CONFIG"
     )]
     pub config: Option<PathBuf>,
+}
+
+impl ConfigArg {
+    /// The config that was named, either way.
+    pub fn named(self) -> Option<PathBuf> {
+        self.named.or(self.config)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -149,7 +159,7 @@ pub struct Lock {
     #[arg(long)]
     pub no_check: bool,
     /// Pin a ZIP that others made, in a lock beside it
-    #[arg(long, value_name = "OLD.zip", conflicts_with_all = ["config", "check", "no_check"])]
+    #[arg(long, value_name = "OLD.zip", conflicts_with_all = ["named", "config", "check", "no_check"])]
     pub from: Option<PathBuf>,
     /// Report as JSON on standard output
     #[arg(long)]
@@ -506,14 +516,15 @@ pub struct Devices {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  bundle test                         # the project here
   bundle test rods.zip
   bundle test bundle.toml --model bf_focus --save produced
   bundle test rods.zip --all-devices  # the CPU and every GPU, also against each other
   bundle test bundle.toml --record    # make the expected files of the models that have an input")]
 pub struct Test {
-    /// A ZIP, or a project's config
+    /// A ZIP, or a project's config; by default the config that `bundle build` takes
     #[arg(value_name = "BUNDLE.zip|CONFIG")]
-    pub target: PathBuf,
+    pub target: Option<PathBuf>,
     /// Test only this model (again for more)
     #[arg(long, value_name = "KEY", action = ArgAction::Append)]
     pub model: Vec<String>,

@@ -23,7 +23,7 @@ pub fn run(args: Check, context: &Context) -> Outcome {
     let printer = &context.printer;
     if args.json {
         printer.json(&Json::new("check", &report))?;
-    } else if !printer.is_quiet() {
+    } else {
         printer.out(table(&report, printer))?;
     }
     for problem in &report.problems {
@@ -61,7 +61,7 @@ fn table(report: &Report, printer: &Printer) -> String {
     }
     table.align_right(2);
     table.align_right(3);
-    let mut text = table.render(|title| printer.styled(BOLD, title));
+    let mut text = table.render(|title| printer.styled(BOLD, title), printer.width());
     if let Some(served) = &report.pipeline
         && !served.unused.is_empty()
     {

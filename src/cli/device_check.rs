@@ -1,7 +1,7 @@
 //! `bundle devices --check`.
 
 use super::args::Devices;
-use super::printer::{BOLD, Printer, plain_text};
+use super::printer::{BOLD, Printer, count, plain_text};
 use super::table::Table;
 use super::{Answer, Context, Json, Outcome, error};
 use crate::ops::devices::{CheckReport, Checked, FamilyReport, Options, Problem, check};
@@ -18,7 +18,7 @@ pub fn run(args: Devices, context: &Context) -> Outcome {
     let printer = &context.printer;
     if args.json {
         printer.json(&Json::new("devices", &report))?;
-    } else if !printer.is_quiet() {
+    } else {
         for checks in of_devices(&report) {
             printer.out(title(checks, printer))?;
             printer.out(table(checks, printer))?;
@@ -66,7 +66,7 @@ fn table(checks: &[Checked], printer: &Printer) -> String {
         }
         table.row(cells);
     }
-    table.render(|title| printer.styled(BOLD, title)) + "\n"
+    table.render(|title| printer.styled(BOLD, title), printer.width()) + "\n"
 }
 
 fn verdict(family: &FamilyReport) -> String {
@@ -114,10 +114,15 @@ fn explain(checked: &Checked, printer: &Printer) {
                 first.case
             ));
         }
+        (None, None) if cases == 0 => printer.status(
+            "Passed over",
+            format_args!("{name} in {precision}: none of these cases are run in it"),
+        ),
         (None, None) => printer.status(
             "Checked",
             format_args!(
-                "{name} in {precision}: {cases} cases, all within {:.0e} of the CPU",
+                "{name} in {precision}: {}, all within {:.0e} of the CPU",
+                count(usize::try_from(cases).unwrap_or(usize::MAX), "case"),
                 checked.tolerance
             ),
         ),
