@@ -307,6 +307,17 @@ mod tests {
     }
 
     #[test]
+    fn whoever_asks_to_stop_is_heard() {
+        struct Stop;
+        impl Progress for Stop {
+            fn interrupted(&self) -> bool {
+                true
+            }
+        }
+        assert!(matches!(devices(&Stop), Err(Error::Interrupted)));
+    }
+
+    #[test]
     fn numbers_are_scattered_evenly() {
         let numbers: Vec<f32> = (0..1000).map(scattered).collect();
         assert!(numbers.iter().all(|v| (0.0..1.0).contains(v)));
