@@ -115,7 +115,7 @@ fn explain(checked: &Checked, printer: &Printer) {
             ));
         }
         (None, None) if cases == 0 => printer.status(
-            "Passed over",
+            "Not run",
             format_args!("{name} in {precision}: none of these cases are run in it"),
         ),
         (None, None) => printer.status(

@@ -172,7 +172,7 @@ mod tests {
             narrow.lines().all(|line| line.chars().count() <= 44),
             "{narrow}"
         );
-        assert!(narrow.contains("Pipeline(StandardS"), "{narrow}");
+        assert!(narrow.contains("Pipeline(Standard  1.8 kB"), "{narrow}");
         // Names and numbers stay whole.
         assert!(plain(Some(10)).contains("pi_classification"));
     }
