@@ -10,8 +10,11 @@ pub trait Progress: Sync {
     /// `bytes` more bytes of `file` have been read.
     fn advance(&self, _file: &Path, _bytes: u64) {}
 
-    /// A phase named `what` begins; it has so many steps of about the same length.
-    fn begin_steps(&self, _what: &str, _steps: u64) {}
+    /// A phase named `what` begins; it has so many steps of about the same length, which are `unit`: `windows`.
+    fn begin_steps(&self, _what: &str, _steps: u64, _unit: &'static str) {}
+
+    /// The steps from now on are of this file.
+    fn turn_to(&self, _file: &Path) {}
 
     /// `steps` more steps are done.
     fn step(&self, _steps: u64) {}
@@ -56,9 +59,14 @@ impl<'a> Phase<'a> {
         Self(progress)
     }
 
-    /// Begins a phase named `what` of so many steps.
-    pub fn of_steps(progress: &'a dyn Progress, what: &str, steps: u64) -> Self {
-        progress.begin_steps(what, steps);
+    /// Begins a phase named `what` of so many steps, which are `unit`.
+    pub fn of_steps(
+        progress: &'a dyn Progress,
+        what: &str,
+        steps: u64,
+        unit: &'static str,
+    ) -> Self {
+        progress.begin_steps(what, steps, unit);
         Self(progress)
     }
 }

@@ -9,8 +9,10 @@ use crate::archive::{self, Archive, ArchiveEntry, BundlePath, OpenError, ReadErr
 use crate::blob::Blob;
 use crate::config::{Config, ConfigError, FileKind, Files, Model, Surroundings};
 use crate::digest::{Digest, Sha256};
+use crate::facts::Facts;
+use crate::fit::{self, Role};
 use crate::inspect::{self, InspectError};
-use crate::lockfile::Lockfile;
+use crate::lockfile::{LockedFacts, Lockfile};
 use crate::packed::{CONFIG_NAME, TRACKER_NAME};
 use crate::progress::{Phase, Progress};
 use crate::value::{Key, Map, Value};
@@ -329,6 +331,12 @@ impl Subject {
             }
             Place::Disk | Place::Memory(_) => self.load_file(&file.path, progress),
         }
+    }
+
+    /// What would be locked of a model whose weights are as `facts` say.
+    pub fn locked_facts(&self, model: &Model, facts: &Facts) -> LockedFacts {
+        let role = Role::Receiver { allowed: &[] };
+        LockedFacts::from(&fit::check(&self.config, model, facts, role))
     }
 
     /// The test vector of a model: a project's config has it, a bundle's lock.

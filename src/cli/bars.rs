@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::printer::Printer;
+use super::printer::{Printer, plain_text};
 use crate::progress::Progress;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -32,7 +32,8 @@ const SHOWN_FROM: u64 = 32 << 20;
 #[derive(Clone, Copy, Debug)]
 enum Unit {
     Bytes,
-    Steps,
+    /// Their name: `windows`.
+    Steps(&'static str),
 }
 
 impl Unit {
@@ -40,12 +41,13 @@ impl Unit {
     fn template(self, columns: usize) -> String {
         let done = match self {
             Self::Bytes => {
-                "{decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}{left}"
+                "{decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}{left}".to_owned()
             }
-            Self::Steps => "{human_pos} of {human_len}{rate}{left}",
+            Self::Steps(unit) => format!("{{human_pos}} of {{human_len}} {unit}{{rate}}{{left}}"),
         };
-        match columns.saturating_sub(WORDS).min(LONGEST) {
-            bar @ SHORTEST.. => format!("{{prefix:>10}} [{{bar:{bar}}}] {done}"),
+        // Half of the room is for the file's name, which is cut to what there is.
+        match (columns.saturating_sub(WORDS) / 2).min(LONGEST) {
+            bar @ SHORTEST.. => format!("{{prefix:>10}} [{{bar:{bar}}}] {done}  {{wide_msg}}"),
             _ if columns >= WORDS => format!("{{prefix:>10}} {done}"),
             _ => "{prefix:>10} {percent} %".to_owned(),
         }
@@ -66,8 +68,8 @@ impl Unit {
 /// The length of a bar, in letters.
 const LONGEST: usize = 30;
 const SHORTEST: usize = 6;
-/// The room that the words around a bar need: `   Running [] 123,456 of 1,234,567, 123/s, 12h left`.
-const WORDS: usize = 52;
+/// The room that the words around a bar need: `   Running [] 123,456 of 1,234,567 windows, 123/s, 12h left  `.
+const WORDS: usize = 62;
 
 /// How many steps a second, of about three digits; nothing before the first.
 fn rate(done: u64, per_second: f64) -> String {
@@ -139,15 +141,22 @@ impl Progress for Bars {
         }
     }
 
-    fn begin_steps(&self, what: &str, steps: u64) {
+    fn begin_steps(&self, what: &str, steps: u64, unit: &'static str) {
         if self.visible {
-            self.show(what, steps, Unit::Steps);
+            self.show(what, steps, Unit::Steps(unit));
+        }
+    }
+
+    fn turn_to(&self, file: &Path) {
+        if let Some((bar, _)) = self.current().as_ref() {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            bar.set_message(plain_text(&name));
         }
     }
 
     fn step(&self, steps: u64) {
         if self.visible
-            && let Some((bar, Unit::Steps)) = self.current().as_ref()
+            && let Some((bar, Unit::Steps(_))) = self.current().as_ref()
         {
             bar.inc(steps);
         }
@@ -174,16 +183,18 @@ mod tests {
 
     #[test]
     fn a_bar_fits_its_terminal() {
-        let line = |columns| Unit::Steps.template(columns);
+        let windows = Unit::Steps("windows");
+        let line = |columns| windows.template(columns);
         assert!(line(200).starts_with("{prefix:>10} [{bar:30}] {human_pos}"));
-        assert!(line(80).starts_with("{prefix:>10} [{bar:28}] {human_pos}"));
+        assert!(line(80).starts_with("{prefix:>10} [{bar:9}] {human_pos} of {human_len} windows"));
+        assert!(line(80).ends_with("{wide_msg}"));
         assert_eq!(
-            line(57),
-            "{prefix:>10} {human_pos} of {human_len}{rate}{left}"
+            line(65),
+            "{prefix:>10} {human_pos} of {human_len} windows{rate}{left}"
         );
         assert_eq!(line(30), "{prefix:>10} {percent} %");
-        for columns in [0, 30, 57, 80] {
-            assert!(Unit::Steps.style(columns).is_some() && Unit::Bytes.style(columns).is_some());
+        for columns in [0, 30, 65, 80] {
+            assert!(windows.style(columns).is_some() && Unit::Bytes.style(columns).is_some());
         }
     }
 

@@ -9,7 +9,7 @@ use crate::plan::{FilePlan, FileReason, OutputPlan};
 
 pub fn run(args: Build, context: &Context) -> Outcome {
     let options = Options {
-        config: config(args.config.config)?,
+        config: config(args.config.named())?,
         output: args.output,
         auto_date: args.no_auto_date.then_some(false),
         locked: args.locked,

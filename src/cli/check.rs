@@ -23,7 +23,7 @@ pub fn run(args: Check, context: &Context) -> Outcome {
     let printer = &context.printer;
     if args.json {
         printer.json(&Json::new("check", &report))?;
-    } else if !printer.is_quiet() {
+    } else {
         printer.out(table(&report, printer))?;
     }
     for problem in &report.problems {
@@ -61,7 +61,7 @@ fn table(report: &Report, printer: &Printer) -> String {
     }
     table.align_right(2);
     table.align_right(3);
-    let mut text = table.render(|title| printer.styled(BOLD, title));
+    let mut text = table.render(|title| printer.styled(BOLD, title), printer.width());
     if let Some(served) = &report.pipeline
         && !served.unused.is_empty()
     {
@@ -72,9 +72,14 @@ fn table(report: &Report, printer: &Printer) -> String {
 }
 
 fn result(model: &Checked) -> String {
+    let done = match model.architecture {
+        Some(_) => "ok",
+        // Safe to load, and no more is known.
+        None => "not compared",
+    };
     match (model.errors, model.warnings) {
-        (0, 0) => "ok".to_owned(),
-        (0, warnings) => format!("ok, {}", count(warnings, "warning")),
+        (0, 0) => done.to_owned(),
+        (0, warnings) => format!("{done}, {}", count(warnings, "warning")),
         (errors, _) => count(errors, "error"),
     }
 }

@@ -18,7 +18,7 @@ pub fn run(args: Devices, context: &Context) -> Outcome {
     let printer = &context.printer;
     if args.json {
         printer.json(&Json::new("devices", &report))?;
-    } else if !printer.is_quiet() {
+    } else {
         for checks in of_devices(&report) {
             printer.out(title(checks, printer))?;
             printer.out(table(checks, printer))?;
@@ -66,7 +66,7 @@ fn table(checks: &[Checked], printer: &Printer) -> String {
         }
         table.row(cells);
     }
-    table.render(|title| printer.styled(BOLD, title)) + "\n"
+    table.render(|title| printer.styled(BOLD, title), printer.width()) + "\n"
 }
 
 fn verdict(family: &FamilyReport) -> String {
@@ -124,7 +124,7 @@ fn explain(checked: &Checked, printer: &Printer) {
             "Checked",
             format_args!(
                 "{name} in {precision}: {}, all within {:.0e} of the CPU",
-                count(cases as usize, "case"),
+                count(usize::try_from(cases).unwrap_or(usize::MAX), "case"),
                 checked.tolerance
             ),
         ),

@@ -3,13 +3,13 @@
 use super::args::Devices;
 use super::printer::{BOLD, Printer, human_size, plain_text};
 use super::{Answer, Context, Json, Outcome, device_check, error};
-use crate::ops::devices::{Device, Report, Trial, devices};
+use crate::ops::devices::{Device, Limit, Report, Trial, devices};
 
 pub fn run(args: Devices, context: &Context) -> Outcome {
     if args.check {
         return device_check::run(args, context);
     }
-    let report = devices().map_err(error)?;
+    let report = devices(&context.progress).map_err(error)?;
     if args.json {
         context.printer.json(&Json::new("devices", &report))?;
     } else {
@@ -93,6 +93,14 @@ fn explain(report: &Report, printer: &Printer) {
     }
     if let Some(missing) = &report.missing {
         printer.note(missing);
+    }
+    match &report.memory {
+        Some(Limit::Bytes(bytes)) => printer.note(format_args!(
+            "BUNDLE_GPU_MEMORY is set: {} of a GPU's memory are taken at most",
+            human_size(*bytes)
+        )),
+        Some(Limit::Wrong(message)) => printer.note(message),
+        None => {}
     }
     for variable in &report.ignored {
         printer.note(format_args!(

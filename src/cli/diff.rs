@@ -64,7 +64,7 @@ fn model(text: &mut String, weights: &Weights, printer: &Printer) {
                 changed.len()
             ));
             if !changed.is_empty() {
-                text.push_str(&table(changed));
+                text.push_str(&table(changed, printer));
             }
             for (verb, names) in [("added", added), ("removed", removed)] {
                 listed(text, verb, names);
@@ -73,7 +73,7 @@ fn model(text: &mut String, weights: &Weights, printer: &Printer) {
     }
 }
 
-fn table(changed: &[TensorChange]) -> String {
+fn table(changed: &[TensorChange], printer: &Printer) -> String {
     let mut table = Table::new(&["  TENSOR", "MAX |CHANGE|", "MEAN |CHANGE|"]);
     for change in changed.iter().take(MOST_SHOWN) {
         let number = |part: fn(&Distance) -> f64| {
@@ -94,7 +94,7 @@ fn table(changed: &[TensorChange]) -> String {
     }
     table.align_right(1);
     table.align_right(2);
-    let mut text = table.render(|title| title);
+    let mut text = table.render(|title| title, printer.width());
     if changed.len() > MOST_SHOWN {
         let _ = writeln!(text, "  and {} more", changed.len() - MOST_SHOWN);
     }

@@ -15,7 +15,7 @@ pub fn run(args: Lock, context: &Context) -> Outcome {
         return pin_foreign(bundle, args.json, context);
     }
     let options = Options {
-        config: config(args.config.config)?,
+        config: config(args.config.named())?,
         check: args.check,
         check_architecture: !args.no_check,
     };

@@ -5,8 +5,10 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::builder::styling::{AnsiColor, Style};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use terminal_size::{Height, Width, terminal_size_of};
 
 use super::args::{ColorWhen, Global};
+use super::table::wrapped;
 
 /// Prints what a command has to say.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,9 @@ pub struct Printer {
     verbose: bool,
     color_stdout: bool,
     color_stderr: bool,
+    /// The columns of the terminal that each is, if it is one.
+    width_stdout: Option<usize>,
+    width_stderr: Option<usize>,
 }
 
 pub const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -38,6 +43,8 @@ impl Printer {
             verbose: global.verbose,
             color_stdout: wanted(io::stdout().is_terminal()),
             color_stderr: wanted(io::stderr().is_terminal()),
+            width_stdout: terminal_size_of(io::stdout()).map(columns),
+            width_stderr: terminal_size_of(io::stderr()).map(columns),
         }
     }
 
@@ -53,6 +60,16 @@ impl Printer {
     /// Whether more is to be said.
     pub fn is_verbose(&self) -> bool {
         self.verbose
+    }
+
+    /// The columns that tables on standard output have; no limit where it is no terminal.
+    pub fn width(&self) -> Option<usize> {
+        self.width_stdout
+    }
+
+    /// The same of standard error.
+    pub fn width_aside(&self) -> Option<usize> {
+        self.width_stderr
     }
 
     /// Writes data to standard output.
@@ -120,14 +137,25 @@ impl Printer {
     fn line(&self, style: Style, verb: &str, text: impl Display) {
         let verb = paint(self.color_stderr, style, format_args!("{verb:>10}"));
         // A closed standard error is no reason to stop.
-        let text = plain_text(&text.to_string());
+        let text = self.fitted(&text.to_string());
         let _ = writeln!(io::stderr(), "{verb} {text}");
+    }
+
+    /// A text in the columns behind a verb, further lines indented as the first.
+    fn fitted(&self, text: &str) -> String {
+        let text = plain_text(text);
+        match self.width_stderr {
+            Some(width) => {
+                wrapped(&text, width.saturating_sub(INDENT)).join(&format!("\n{:INDENT$}", ""))
+            }
+            None => text,
+        }
     }
 
     /// Writes further lines to standard error, indented under the last status.
     pub fn note(&self, text: impl Display) {
-        let text = plain_text(&text.to_string());
-        let _ = writeln!(io::stderr(), "{:>10} {text}", "");
+        let text = self.fitted(&text.to_string());
+        let _ = writeln!(io::stderr(), "{:INDENT$}{text}", "");
     }
 
     /// Renders an error.
@@ -143,25 +171,41 @@ impl Printer {
     }
 
     fn render(&self, diagnostic: &dyn Diagnostic) {
-        let _ = write!(io::stderr(), "{}", harmless(diagnostic, self.color_stderr));
+        let width = self.width_stderr.unwrap_or(WIDEST).min(WIDEST);
+        let text = harmless(diagnostic, self.color_stderr, width);
+        let _ = write!(io::stderr(), "{text}");
     }
+}
+
+/// The columns before the text of a status: its verb, and a space.
+const INDENT: usize = 11;
+
+/// No text is set wider, as it could not be read.
+pub const WIDEST: usize = 100;
+
+/// None is set narrower either: what has less room is broken by the terminal.
+const NARROWEST: usize = 40;
+
+/// The columns of a terminal, as far as text is set for them.
+fn columns((Width(columns), _): (Width, Height)) -> usize {
+    usize::from(columns).max(NARROWEST)
 }
 
 /// A report without colour.
 pub fn plain(diagnostic: &dyn Diagnostic) -> String {
-    harmless(diagnostic, false)
+    harmless(diagnostic, false, WIDEST)
 }
 
 /// A report in which nothing is shown that a terminal obeys, but for the colours.
-fn harmless(diagnostic: &dyn Diagnostic, in_color: bool) -> String {
+fn harmless(diagnostic: &dyn Diagnostic, in_color: bool, width: usize) -> String {
     let message = diagnostic.to_string();
-    let plain = rendered(GraphicalTheme::unicode_nocolor(), diagnostic);
+    let plain = rendered(GraphicalTheme::unicode_nocolor(), diagnostic, width);
     let is_harmless = |text: &str| !text.chars().any(|c| c != '\n' && is_obeyed(c));
     let text = match plain {
         // No message of ours has a second line: what follows would pass for another message.
         Some(plain) if !message.contains('\n') => match is_harmless(&plain) {
             true if !in_color => Some(plain),
-            true => rendered(GraphicalTheme::unicode(), diagnostic),
+            true => rendered(GraphicalTheme::unicode(), diagnostic, width),
             // The text of a file is shown there, or what was taken from one.
             false => Some(plain.lines().map(|line| plain_text(line) + "\n").collect()),
         },
@@ -170,9 +214,9 @@ fn harmless(diagnostic: &dyn Diagnostic, in_color: bool) -> String {
     text.unwrap_or_else(|| format!("  × {}\n", plain_text(&message)))
 }
 
-fn rendered(theme: GraphicalTheme, diagnostic: &dyn Diagnostic) -> Option<String> {
+fn rendered(theme: GraphicalTheme, diagnostic: &dyn Diagnostic, width: usize) -> Option<String> {
     let handler = GraphicalReportHandler::new_themed(theme)
-        .with_width(100)
+        .with_width(width)
         .with_links(false);
     let mut text = String::new();
     handler.render_report(&mut text, diagnostic).ok()?;

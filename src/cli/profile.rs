@@ -41,7 +41,10 @@ fn table(kernels: &[Kernel], printer: &Printer) -> String {
         }
         table.row(cells);
     }
-    table.render(|title| printer.styled_aside(BOLD, title))
+    table.render(
+        |title| printer.styled_aside(BOLD, title),
+        printer.width_aside(),
+    )
 }
 
 /// How much of what a kernel computes stands in a row; the report has all of it.

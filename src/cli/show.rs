@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::args::Show;
-use super::printer::{BOLD, DIM, Printer, count, human_size, plain_text};
+use super::printer::{BOLD, DIM, Printer, WIDEST, count, human_size, plain_text};
 use super::table::{Table, grouped};
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
 use crate::digest::Digest;
@@ -68,18 +68,19 @@ fn models(text: &mut String, report: &Report, in_depth: bool, printer: &Printer)
     }
     table.align_right(2);
     table.align_right(4);
-    let lines = table.render(|title| printer.styled(BOLD, title));
+    let rows = table.blocks(|title| printer.styled(BOLD, title), printer.width());
     let keys = report.models.iter().map(|model| model.key.as_str());
     let tracker = report.tracker.iter().map(|_| "tracker");
     let indent = widest(keys.chain(["MODEL"]).chain(tracker)) + 2;
-    let mut lines = lines.lines();
-    let _ = writeln!(text, "{}", lines.next().unwrap_or_default());
-    for (index, line) in lines.enumerate() {
-        let _ = writeln!(text, "{line}");
-        let Some(model) = report.models.get(index) else {
+    let width = text_width(printer);
+    for (index, row) in rows.iter().enumerate() {
+        text.push_str(row);
+        // The titles are no model's.
+        let model = index.checked_sub(1).and_then(|at| report.models.get(at));
+        let Some(model) = model else {
             continue;
         };
-        for line in details(model, in_depth, indent) {
+        for line in details(model, in_depth, [indent, width]) {
             let _ = writeln!(text, "{:indent$}{}", "", printer.styled(DIM, line));
         }
     }
@@ -104,7 +105,7 @@ fn short(digest: &Digest) -> String {
     digest.to_string()[..12].to_owned()
 }
 
-fn details(model: &Model, in_depth: bool, indent: usize) -> Vec<String> {
+fn details(model: &Model, in_depth: bool, room: [usize; 2]) -> Vec<String> {
     let facts = &model.facts;
     let mut lines = Vec::new();
     if let Some(weights) = &model.weights {
@@ -120,12 +121,12 @@ fn details(model: &Model, in_depth: bool, indent: usize) -> Vec<String> {
         .flatten()
         .filter(|map| !map.is_empty())
     {
-        lines.extend(wrapped(pieces(map), indent));
+        lines.extend(wrapped(pieces(map), room));
     }
     let names = |title: &str, names: &[String]| {
         let names = names.iter().map(|name| plain_text(name));
         let pieces = std::iter::once(format!("{title}:")).chain(names);
-        wrapped(pieces, indent)
+        wrapped(pieces, room)
     };
     if in_depth && !facts.globals.is_empty() {
         lines.extend(names("pickle globals", &facts.globals));
@@ -154,7 +155,7 @@ fn tensor_table(key: &str, tensors: &[TensorFact], printer: &Printer) -> String 
             format!("[{}]", shape.join(", ")),
         ]);
     }
-    let table = table.render(|title| printer.styled(BOLD, title));
+    let table = table.render(|title| printer.styled(BOLD, title), printer.width());
     let title = format!("{}: {}", plain_text(key), count(tensors.len(), "tensor"));
     format!("{title}\n{}", table.trim_end())
 }
@@ -198,7 +199,10 @@ fn head(text: &mut String, report: &Report, printer: &Printer) {
     let pairs: Vec<_> = facts.chain(about).collect();
     let width = widest(pairs.iter().map(|(key, _)| key.as_str()));
     for (mut key, value) in pairs {
-        for line in wrapped(value.split(' ').map(str::to_owned), width + 4) {
+        for line in wrapped(
+            value.split(' ').map(str::to_owned),
+            [width + 4, text_width(printer)],
+        ) {
             let _ = writeln!(text, "  {key:<width$}  {line}");
             key.clear();
         }
@@ -209,15 +213,17 @@ fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
     texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
-/// How wide a line may get.
-const WIDTH: usize = 100;
+/// How wide a line of text may get.
+fn text_width(printer: &Printer) -> usize {
+    printer.width().unwrap_or(WIDEST).min(WIDEST)
+}
 
-/// Pieces in lines of at most [`WIDTH`] columns behind an indent; a piece is never cut.
-fn wrapped(pieces: impl IntoIterator<Item = String>, indent: usize) -> Vec<String> {
+/// Pieces in lines behind an indent of so many columns that end before a column; a piece is never cut.
+fn wrapped(pieces: impl IntoIterator<Item = String>, [indent, width]: [usize; 2]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for piece in pieces {
         match lines.last_mut() {
-            Some(line) if indent + line.chars().count() + 1 + piece.chars().count() <= WIDTH => {
+            Some(line) if indent + line.chars().count() + 1 + piece.chars().count() <= width => {
                 line.push(' ');
                 line.push_str(&piece);
             }

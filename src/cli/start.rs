@@ -1,6 +1,6 @@
 //! `bundle` alone: what it sees here, and the likely next command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 
@@ -37,7 +37,7 @@ pub fn run(context: &Context) -> Outcome {
     printer.status("Config", format_args!("{config} ({models})"));
     printer.status("Lock", lock(&report));
     printer.status("Bundle", bundle(&report));
-    printer.status("Next", next(&report));
+    printer.status("Next", next(&report, &options.config));
     Ok(Answer::Yes)
 }
 
@@ -94,12 +94,13 @@ fn bundle(report: &Report) -> String {
     }
 }
 
-fn next(report: &Report) -> String {
+fn next(report: &Report, config: &Path) -> String {
     let (lock, output) = (report.lock.display(), report.output.display());
     match &report.plan.lock {
         LockPlan::Stale { .. } => {
             "bundle lock --check   (what changed), or bundle build".to_owned()
         }
+        _ if report.models == 0 => format!("name the models in {}", config.display()),
         _ if report.plan.builds() => "bundle build".to_owned(),
         _ => format!("bundle verify {output} --lock {lock}, or bundle test {output}"),
     }

@@ -3,13 +3,13 @@
 use super::args::Test;
 use super::printer::{BOLD, Printer, count, plain_text};
 use super::table::Table;
-use super::{Answer, Context, Json, Outcome, refusal_or_error, test_devices};
+use super::{Answer, Context, Json, Outcome, config, refusal_or_error, test_devices};
 use crate::ops::test::{Options, Report, Tested, Verdict, test};
 
 pub fn run(args: Test, context: &Context) -> Outcome {
     let (all, json) = (args.all_devices, args.json);
     let options = Options {
-        target: args.target,
+        target: config(args.target)?,
         models: args.model,
         save: args.save,
         record: args.record,
@@ -25,7 +25,7 @@ pub fn run(args: Test, context: &Context) -> Outcome {
     let printer = &context.printer;
     if json {
         printer.json(&Json::new("test", &report))?;
-    } else if !printer.is_quiet() {
+    } else {
         printer.out(table(&report, printer))?;
     }
     explain(&report.models, "", printer);
@@ -61,7 +61,7 @@ fn table(report: &Report, printer: &Printer) -> String {
             largest.map_or_else(dash, |largest| largest.place.clone()),
         ]);
     }
-    table.render(|title| printer.styled(BOLD, title))
+    table.render(|title| printer.styled(BOLD, title), printer.width())
 }
 
 pub(super) fn result(verdict: &Verdict) -> &'static str {
@@ -72,6 +72,7 @@ pub(super) fn result(verdict: &Verdict) -> &'static str {
         Verdict::Broken { .. } => "BROKEN",
         Verdict::NotRun { .. } => "not run",
         Verdict::Recorded { .. } => "recorded",
+        Verdict::NotRecorded { .. } => "not recorded",
     }
 }
 
@@ -109,6 +110,13 @@ pub(super) fn explain(models: &[Tested], on: &str, printer: &Printer) {
             Verdict::Recorded { expected } => {
                 printer.status("Recorded", format_args!("{}", expected.display()));
             }
+            Verdict::NotRecorded { expected } => printer.refusal(
+                "Refused",
+                format_args!(
+                    "{key}: {} is there, and is not what `--record` wrote: it may be another program's result; to record in its place, move it away first",
+                    expected.display()
+                ),
+            ),
             Verdict::Passed { .. } => {}
         }
         if let Some(kept) = kept {
@@ -130,6 +138,7 @@ fn conclude(report: &Report, printer: &Printer) {
     for (number, what) in [
         (with("ok"), "ok"),
         (with("recorded"), "recorded"),
+        (with("not recorded"), "not recorded"),
         (failed, "failed"),
         (with("smoke"), "smoke"),
         (with("not run"), "not run"),
@@ -140,13 +149,13 @@ fn conclude(report: &Report, printer: &Printer) {
     }
     let target = report.target.display();
     let models = count(report.models.len(), "model");
-    let text = format!(
-        "{target} on {} ({models}: {})",
-        report.device,
-        parts.join(", ")
-    );
-    match failed {
-        0 => printer.status("Tested", text),
-        _ => printer.refusal("Failed", text),
+    let results = match parts.is_empty() {
+        true => models,
+        false => format!("{models}: {}", parts.join(", ")),
+    };
+    let text = format!("{target} on {} ({results})", report.device);
+    match report.is_good() {
+        true => printer.status("Tested", text),
+        false => printer.refusal("Failed", text),
     }
 }

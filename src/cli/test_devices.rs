@@ -14,7 +14,7 @@ pub fn run(options: &Options, json: bool, context: &Context) -> Outcome {
     let printer = &context.printer;
     if json {
         printer.json(&Json::new("test", &report))?;
-    } else if !printer.is_quiet() {
+    } else {
         printer.out(devices(&report, printer))?;
         printer.out(models(&report, printer))?;
     }
@@ -71,7 +71,7 @@ fn models(report: &DevicesReport, printer: &Printer) -> String {
         }));
         table.row(cells);
     }
-    table.render(|title| printer.styled(BOLD, title))
+    table.render(|title| printer.styled(BOLD, title), printer.width())
 }
 
 fn dash() -> String {

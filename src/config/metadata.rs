@@ -40,9 +40,10 @@ impl Metadata {
     }
 }
 
-/// Reads and checks a metadata file.
+/// Reads and checks the metadata file that `node` names, of the model at `model`.
 pub(super) fn read(
     node: &Node,
+    model: &Node,
     name: &str,
     spec: Option<&ModelSpec>,
     context: &mut Context<'_>,
@@ -67,20 +68,42 @@ pub(super) fn read(
     }
     if let Some(spec) = spec.filter(|spec| spec.needs_metadata && root.get("model_args").is_none())
     {
-        context
-            .warn(
-                format!("the metadata of `{name}` has no `model_args`"),
-                &node.span,
-                "",
-            )
-            .set_help(format!(
-                "HiTMicTools builds the {} from them, and fails without",
-                spec.kind
-            ))
-            .set_model(spec.key)
-            .set_blocks_loading();
+        let message = match root.get("model_type") {
+            Some(_) => format!("the metadata of `{name}` has no `model_args`"),
+            // A build makes a file even where there was none.
+            None => format!("the metadata of `{name}` says nothing of its network"),
+        };
+        without_arguments(spec, message, &node.span, is_onnx(model), context);
     }
     Some(Metadata { file, json, source })
+}
+
+/// Warns of a network that nothing declares: its weights are compared with nothing, and nobody can run them.
+fn without_arguments(
+    spec: &ModelSpec,
+    message: String,
+    span: &Span,
+    is_onnx: bool,
+    context: &mut Context<'_>,
+) {
+    let kind = spec.kind;
+    let help = match is_onnx {
+        true => format!("HiTMicTools builds the {kind} from `model_args` in it, and fails without"),
+        false => format!(
+            "`bundle run` and HiTMicTools build the {kind} from `model_args` in it, and fail without; nothing was compared with the weights"
+        ),
+    };
+    context
+        .warn(message, span, "")
+        .set_help(help)
+        .set_model(spec.key)
+        .set_blocks_loading();
+}
+
+/// Whether the model at `node` is named as ONNX, which has its own graph.
+fn is_onnx(node: &Node) -> bool {
+    let path = node.get("model_path").map(|entry| &entry.value.data);
+    matches!(path, Some(Data::String(path)) if path.to_ascii_lowercase().ends_with(".onnx"))
 }
 
 fn text_of(file: &SourceFile, what: &str, context: &mut Context<'_>) -> Option<String> {
@@ -130,17 +153,8 @@ fn check_model_type(
 
 pub(super) fn warn_of_missing(entry: &Entry, spec: Option<&ModelSpec>, context: &mut Context<'_>) {
     if let Some(spec) = spec.filter(|spec| spec.needs_metadata) {
-        context
-            .warn(
-                format!("`{}` has no `model_metadata`", spec.key),
-                &entry.key_span,
-                "",
-            )
-            .set_help(format!(
-                "HiTMicTools builds the {} from the `model_args` in it, and fails without",
-                spec.kind
-            ))
-            .set_model(spec.key)
-            .set_blocks_loading();
+        let message = format!("`{}` has no `model_metadata`", spec.key);
+        let is_onnx = is_onnx(&entry.value);
+        without_arguments(spec, message, &entry.key_span, is_onnx, context);
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn read(entry: &Entry, context: &mut Context<'_>) -> Option<Model> {
         .and_then(|file| extension(file, &name, spec, context));
     let metadata = node
         .get("model_metadata")
-        .map(|entry| metadata::read(&entry.value, &name, spec, context));
+        .map(|entry| metadata::read(&entry.value, node, &name, spec, context));
     if metadata.is_none() {
         metadata::warn_of_missing(entry, spec, context);
     }

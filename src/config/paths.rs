@@ -68,7 +68,19 @@ pub(super) fn source_file(
     what: &str,
 ) -> Option<SourceFile> {
     let (file, expanded) = named_file(context, node, what)?;
-    check_content(context, what, &expanded, &file.path, &file.span)?;
+    check_content(context, what, &expanded, &file, None)?;
+    Some(file)
+}
+
+/// The file that a node names; if there is none, `help` says how to make it.
+pub(super) fn made_file(
+    context: &mut Context<'_>,
+    node: &Node,
+    what: &str,
+    help: &str,
+) -> Option<SourceFile> {
+    let (file, expanded) = named_file(context, node, what)?;
+    check_content(context, what, &expanded, &file, Some(help))?;
     Some(file)
 }
 
@@ -80,7 +92,7 @@ pub(super) fn future_file(
 ) -> Option<SourceFile> {
     let (file, expanded) = named_file(context, node, what)?;
     if context.surroundings.files.exists(&file.path) {
-        check_content(context, what, &expanded, &file.path, &file.span)?;
+        check_content(context, what, &expanded, &file, None)?;
     }
     Some(file)
 }
@@ -114,18 +126,19 @@ fn named_file(context: &mut Context<'_>, node: &Node, what: &str) -> Option<(Sou
     Some((file, expanded))
 }
 
-/// Complains of what is not a file with the content that its name promises.
+/// Complains of what is not a file with the content that its name promises; `help` is what to do if it is not there.
 fn check_content(
     context: &mut Context<'_>,
     what: &str,
     expanded: &str,
-    path: &Path,
-    span: &Span,
+    file: &SourceFile,
+    help: Option<&str>,
 ) -> Option<()> {
+    let SourceFile { path, span, .. } = file;
     let kind = match context.surroundings.files.kind(path) {
         Ok(kind) => kind,
         Err(error) => {
-            missing(context, what, expanded, path, span, &error);
+            missing(context, what, expanded, file, &error, help);
             return None;
         }
     };
@@ -229,14 +242,15 @@ fn missing(
     context: &mut Context<'_>,
     what: &str,
     expanded: &str,
-    path: &Path,
-    span: &Span,
+    file: &SourceFile,
     error: &io::Error,
+    help: Option<&str>,
 ) {
+    let SourceFile { path, span, .. } = file;
     let message = format!("{what}: no such file");
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            let help = missing_help(context, expanded, path);
+            let help = missing_help(context, expanded, path, help);
             let label = format!("`{}` does not exist", path.display());
             context
                 .error(message, span, label)
@@ -251,7 +265,7 @@ fn missing(
 }
 
 /// What to do about a file that is not there.
-fn missing_help(context: &Context<'_>, expanded: &str, path: &Path) -> String {
+fn missing_help(context: &Context<'_>, expanded: &str, path: &Path, help: Option<&str>) -> String {
     let dvc = path
         .ancestors()
         .take_while(|ancestor| ancestor.file_name().is_some())
@@ -266,6 +280,9 @@ fn missing_help(context: &Context<'_>, expanded: &str, path: &Path) -> String {
     }
     if expanded.starts_with('~') {
         return "`~` is not expanded; write ${HOME}".to_owned();
+    }
+    if let Some(help) = help {
+        return help.to_owned();
     }
     if let Some(name) = similar_file(path) {
         return format!("did you mean `{name}`?");

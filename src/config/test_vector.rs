@@ -3,7 +3,7 @@
 use super::SourceFile;
 use super::Test;
 use super::context::Context;
-use super::paths::{future_file, source_file};
+use super::paths::{future_file, made_file, source_file};
 use super::tree::{Data, Entry, Node};
 
 const TEST_KEYS: &[&str] = &[
@@ -36,7 +36,12 @@ pub(super) fn read(entry: &Entry, name: &str, context: &mut Context<'_>) -> Opti
     }
     let mut file = |key: &str| {
         let entry = node.get(key)?;
-        test_file(context, &entry.value, &format!("`{name}.test.{key}`"))
+        let what = format!("`{name}.test.{key}`");
+        let file = match key {
+            "expected" => expected_file(context, &entry.value, &what, name)?,
+            _ => source_file(context, &entry.value, &what)?,
+        };
+        with_extension(context, file, &what)
     };
     let (input, expected, labels) = (file("input"), file("expected"), file("labels"));
     let mut tolerance = |key: &str| {
@@ -53,13 +58,25 @@ pub(super) fn read(entry: &Entry, name: &str, context: &mut Context<'_>) -> Opti
     })
 }
 
+/// What is expected of the model `name`, which may still have to be recorded.
+fn expected_file(
+    context: &mut Context<'_>,
+    node: &Node,
+    what: &str,
+    name: &str,
+) -> Option<SourceFile> {
+    if context.surroundings.records_tests {
+        return future_file(context, node, what);
+    }
+    let config = context.source.name();
+    let help = format!(
+        "copy it there if another program made it, or make it of what the model gives here: `bundle test {config} --record --model {name}`"
+    );
+    made_file(context, node, what, &help)
+}
+
 /// A file of a test vector; its extension is kept in the archive, so it must have one.
-fn test_file(context: &mut Context<'_>, node: &Node, what: &str) -> Option<SourceFile> {
-    let is_to_come = context.surroundings.records_tests && what.ends_with(".expected`");
-    let file = match is_to_come {
-        true => future_file(context, node, what)?,
-        false => source_file(context, node, what)?,
-    };
+fn with_extension(context: &mut Context<'_>, file: SourceFile, what: &str) -> Option<SourceFile> {
     if file.extension().is_none() {
         context
             .error(

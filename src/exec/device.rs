@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use super::cpu::Cpu;
-use super::gpu::{Adapter, AdapterKind, Facts, Gpu, Precision, adapters};
+use super::gpu::{Adapter, AdapterKind, Facts, Gpu, MEMORY, Precision, adapters};
 use super::{ExecError, Executor};
 
 /// The device that is asked for.
@@ -51,15 +51,14 @@ pub fn ignored_variables() -> Vec<&'static str> {
     FOREIGN.into_iter().filter(is_set).collect()
 }
 
-/// The variable that says how much of a GPU's memory may be taken, in MiB.
-const MEMORY: &str = "BUNDLE_GPU_MEMORY";
-
-/// How many bytes of a GPU's memory may be taken, where the environment says so.
-fn allowed_memory() -> Result<Option<u64>, ExecError> {
-    match std::env::var_os(MEMORY) {
-        Some(text) => mebibytes(&text.to_string_lossy()).map(Some),
-        None => Ok(None),
-    }
+/// How many bytes of a GPU's memory may be taken, where the variable [`MEMORY`] says so; empty, it says nothing.
+///
+/// # Errors
+/// Fails if it holds something else than a number of MiB.
+pub fn memory_limit() -> Result<Option<u64>, ExecError> {
+    let text = std::env::var_os(MEMORY).filter(|text| !text.is_empty());
+    text.map(|text| mebibytes(&text.to_string_lossy()))
+        .transpose()
 }
 
 /// So many MiB, in bytes.
@@ -123,7 +122,7 @@ impl DeviceChoice {
         match (adapter, precision) {
             (Some(adapter), _) => {
                 let gpu = Gpu::new(adapter, precision)?.with_profile(profile)?;
-                Ok(Box::new(match allowed_memory()? {
+                Ok(Box::new(match memory_limit()? {
                     Some(bytes) => gpu.with_memory(bytes),
                     None => gpu,
                 }))

@@ -13,7 +13,7 @@ mod profile;
 
 use std::sync::Arc;
 
-pub use device::{DeviceChoice, ignored_variables};
+pub use device::{DeviceChoice, ignored_variables, memory_limit};
 pub use profile::{KernelTime, Profile};
 
 use crate::image::{Pixels, Scaling, Windows};
@@ -171,10 +171,13 @@ pub enum ExecError {
         advice: &'static str,
     },
     /// The device has no memory left, even for one window at a time.
-    #[error(
-        "{device}: out of memory: {message}; close other programs that use it, or run on `--device cpu`"
-    )]
-    OutOfMemory { device: String, message: String },
+    #[error("{device}: out of memory: {message}; {advice}")]
+    OutOfMemory {
+        device: String,
+        message: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// The device was lost, and could not be made use of again.
     #[error("{device}: the device was lost: {message}; `--device cpu` does without it")]
     Lost { device: String, message: String },

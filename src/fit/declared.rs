@@ -41,7 +41,7 @@ pub(super) fn detector(kind: nn::Kind) -> Option<nn::rfdetr::Variant> {
 }
 
 /// The network that a `model_type` in a metadata file names: HiTMicTools' own names, in any case.
-fn network_kind(model_type: &str) -> Option<nn::Kind> {
+pub(super) fn network_kind(model_type: &str) -> Option<nn::Kind> {
     Some(match model_type.to_ascii_lowercase().as_str() {
         "nafnet" => nn::Kind::NafNet,
         "monaiunet" => nn::Kind::MonaiUnet,

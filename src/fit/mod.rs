@@ -73,7 +73,7 @@ pub fn check(config: &Config, model: &Model, facts: &Facts, role: Role) -> Fit {
     if let Some(network) = &network {
         check.arguments(network);
     }
-    let (architecture, architecture_args) = architecture(declared, network.as_ref(), facts);
+    let (architecture, architecture_args) = check.architecture(declared, network.as_ref());
     Fit {
         problems: check.problems,
         audit,
@@ -105,34 +105,6 @@ pub fn unreadable(config: &Config, model: &Model, error: &WeightsError) -> Probl
     problem
 }
 
-/// The name and arguments that the lock and `show` give.
-fn architecture(
-    declared: Option<Declared>,
-    network: Option<&Network>,
-    facts: &Facts,
-) -> (Option<String>, Option<Map>) {
-    if let FactKind::Estimator(estimator) = &facts.kind {
-        return (Some(estimator.architecture.clone()), None);
-    }
-    if let Some(network) = network {
-        let arguments: Map = network
-            .arguments()
-            .into_iter()
-            // What is none is not there.
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (Key::from(name.as_str()), Value::from_json(&value)))
-            .collect();
-        let arguments = (!arguments.is_empty()).then_some(arguments);
-        return (Some(network.kind().to_string()), arguments);
-    }
-    let name = match (&facts.kind, declared) {
-        (FactKind::Onnx(_), _) => Some("ONNX graph".to_owned()),
-        (_, Some(Declared::Network(kind))) => Some(kind.to_string()),
-        _ => None,
-    };
-    (name, None)
-}
-
 struct Check<'a> {
     config: &'a Config,
     model: &'a Model,
@@ -141,6 +113,37 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// The name and arguments that the lock and `show` give. A key alone makes no network of weights: without `model_args`
+    /// nothing is compared with them.
+    fn architecture(
+        &self,
+        declared: Option<Declared>,
+        network: Option<&Network>,
+    ) -> (Option<String>, Option<Map>) {
+        if let FactKind::Estimator(estimator) = &self.facts.kind {
+            return (Some(estimator.architecture.clone()), None);
+        }
+        if let Some(network) = network {
+            let arguments: Map = network
+                .arguments()
+                .into_iter()
+                // What is none is not there.
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| (Key::from(name.as_str()), Value::from_json(&value)))
+                .collect();
+            let arguments = (!arguments.is_empty()).then_some(arguments);
+            return (Some(network.kind().to_string()), arguments);
+        }
+        let metadata = self.model.metadata.as_ref();
+        let has_arguments = metadata.is_some_and(|own| own.json.contains_key("model_args"));
+        let name = match (&self.facts.kind, declared) {
+            (FactKind::Onnx(_), _) => Some("ONNX graph".to_owned()),
+            (_, Some(Declared::Network(kind))) if has_arguments => Some(kind.to_string()),
+            _ => None,
+        };
+        (name, None)
+    }
+
     /// The weights, as the config names them.
     fn file(&self) -> &str {
         &self.model.weights.written

@@ -1,7 +1,7 @@
 //! The declared network: its arguments, and what of the config must agree with them.
 
 use super::Check;
-use super::declared::{Declared, detector};
+use super::declared::{Declared, detector, network_kind};
 use crate::config::{Metadata, Problem};
 use crate::nn::{self, ArgError, Network, PathPart};
 use crate::value::{Key, Map, Value};
@@ -33,6 +33,10 @@ impl Check<'_> {
         match Network::from_model_args(kind, arguments) {
             Ok(network) => Some(network),
             Err(errors) => {
+                if let Some(problem) = self.of_another_network(kind) {
+                    self.push(problem);
+                    return None;
+                }
                 for error in errors {
                     let problem = self.argument_problem(kind, metadata, &error);
                     self.push(problem);
@@ -40,6 +44,21 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    /// What is said of metadata whose `model_type` names another network than the model's.
+    fn of_another_network(&self, kind: nn::Kind) -> Option<Problem> {
+        let metadata = self.model.metadata.as_ref()?;
+        let found = network_kind(metadata.json.get("model_type")?.as_str()?)?;
+        let key = &self.model.key;
+        (found != kind).then(|| {
+            let message = format!("the metadata of `{key}` is of another network");
+            let label = format!("expected a {kind}, found a {found}");
+            let help = "name the JSON file that was saved with these weights";
+            Problem::error(&metadata.source, message)
+                .label(&metadata.span_of(&["model_type"]), label)
+                .help(help)
+        })
     }
 
     pub(super) fn argument_problem(

@@ -119,6 +119,9 @@ impl Format {
         Err(match what {
             Some(what) if what.contains("video") || what.contains("AVI") => foreign(what, VIDEO),
             Some(what) if what.contains("git-lfs") => foreign(what, "fetch it: `git lfs pull`"),
+            Some(what @ ("a table" | "a ZIP archive" | "a gzip file")) => {
+                foreign(what, "name the image itself")
+            }
             Some(what) => foreign(what, EXPORT),
             None => foreign(
                 &format!("no image that is known (it begins with 0x{start})"),

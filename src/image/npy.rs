@@ -175,22 +175,41 @@ fn sample(header: &Header) -> Result<(bool, Sample), Fault> {
     }
 }
 
+/// Shorter sides than this leave it open whether a last axis of 3 or 4 counts colours.
+const COLOURED: usize = 16;
+
+/// Whether an array of that shape is a picture whose pixels are red, green, blue and perhaps alpha, which Python's readers
+/// put last: no camera makes frames that are 3 or 4 pixels wide.
+fn is_coloured(lengths: &[usize]) -> bool {
+    matches!(lengths, [.., height, width, 3 | 4] if *height.min(width) >= COLOURED)
+}
+
 /// The axes of an array of that shape.
 fn axes(shape: &[u64]) -> Result<Axes, Fault> {
-    let unfit = |expected: &str| {
+    let unfit = |what: &str, around| {
         let shape: Vec<String> = shape.iter().map(u64::to_string).collect();
-        let found = format!("[{}]", shape.join(", "));
-        Fault::damaged("its shape", expected, found)
+        let what = format!("{what} of shape [{}]", shape.join(", "));
+        Fault::Unsupported { what, around }
     };
     let lengths = shape.iter().map(|length| usize::try_from(*length).ok());
     let lengths: Option<Vec<usize>> = lengths.map(|length| length.filter(|l| *l > 0)).collect();
-    let lengths = lengths.ok_or_else(|| unfit("no axis of length 0"))?;
+    let lengths = lengths.ok_or_else(|| unfit("an array", "every axis must have a length"))?;
+    if is_coloured(&lengths) {
+        return Err(unfit(
+            "a colour image",
+            "make it grey, for example with `array[..., :3].mean(axis=-1)`; if its last axis counts frames or channels, put \
+             it in front of the rows with `numpy.moveaxis(array, -1, -3)`",
+        ));
+    }
     let (frames, slices, channels, height, width) = match lengths[..] {
         [height, width] => (1, 1, 1, height, width),
         [frames, height, width] => (frames, 1, 1, height, width),
         [frames, channels, height, width] => (frames, 1, channels, height, width),
         [frames, slices, channels, height, width] => (frames, slices, channels, height, width),
-        _ => return Err(unfit("[H, W], [T, H, W], [T, C, H, W] or [T, Z, C, H, W]")),
+        _ => {
+            let around = "an image has [H, W], [T, H, W], [T, C, H, W] or [T, Z, C, H, W]";
+            return Err(unfit("an array", around));
+        }
     };
     let mut axes = Axes::new(frames, slices, channels, height, width);
     axes.named = Named {

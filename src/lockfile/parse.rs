@@ -64,9 +64,6 @@ impl LockErrorKind {
             Self::Conflict { .. } => {
                 "resolve the conflict in the config, take either side of the lockfile, and run `bundle lock`"
             }
-            Self::NoVersion => {
-                "name a lockfile (`bundle lock` writes one beside the config), or a ZIP"
-            }
             Self::Newer { .. } => "use a newer `bundle`; the file is left as it is",
             Self::OtherConfig { .. } => {
                 "rename one of the configs, so that each has a lockfile of its own; or delete the lockfile and run `bundle lock`"
@@ -80,7 +77,18 @@ impl LockErrorKind {
 
 impl miette::Diagnostic for LockError {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new(self.kind.help()))
+        let is_named = self.path.extension().is_some_and(|end| end == "lock");
+        let is_none = matches!(
+            self.kind,
+            LockErrorKind::NotText { .. } | LockErrorKind::NoVersion | LockErrorKind::Syntax { .. }
+        );
+        Some(Box::new(match is_none && !is_named {
+            // It may be anything, and must not be deleted.
+            true => {
+                "it is no lockfile by its name either: name the `.lock` that `bundle lock` writes beside the config"
+            }
+            false => self.kind.help(),
+        }))
     }
 }
 

@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::adopt::Note;
 use crate::archive::{Archive, BundlePath, ReadError};
-use crate::config::{ModelKey, ModelKind};
 use crate::digest::Contents;
-use crate::facts::{FactKind, Facts, TensorFact};
+use crate::facts::{Facts, TensorFact};
 use crate::inspect::{InspectError, Inspected, inspect};
 use crate::lockfile::{Layout, LockedFacts, LockedModel, Lockfile};
 use crate::packed::TRACKER_NAME;
 use crate::progress::Progress;
+use crate::subject::Subject;
 use crate::value::Map;
 use crate::weights::WeightsError;
 
@@ -159,11 +159,13 @@ pub fn show(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
     match &archive {
         Some(archive) => {
             let foreign = lock.layout == Layout::Foreign;
+            let looks = options.tensors || foreign || !report.notes.is_empty();
+            let subject = looks.then(|| Subject::open(path).ok()).flatten();
             for model in &mut report.models {
                 let weights = model.weights.as_ref().map(|weights| &weights.path);
                 let is_other = |note: &Note| matches!(note, Note::NotAsLocked { path } if Some(path) == weights);
                 if options.tensors || foreign || report.notes.iter().any(is_other) {
-                    look_inside(model, archive, options.tensors, progress)?;
+                    look_inside(model, archive, subject.as_ref(), options.tensors, progress)?;
                 }
             }
         }
@@ -192,6 +194,7 @@ fn not_as_locked(archive: &Archive, lock: &Lockfile) -> Vec<Note> {
 fn look_inside(
     model: &mut Model,
     archive: &Archive,
+    subject: Option<&Subject>,
     tensors: bool,
     progress: &dyn Progress,
 ) -> Result<(), Error> {
@@ -215,21 +218,19 @@ fn look_inside(
     };
     match Facts::derive(&blob, archive.path(), progress) {
         Ok(facts) => {
-            model.facts.parameters = facts.parameters;
-            model.facts.dtype = facts.dtype();
-            model.facts.tensors = facts.tensor_digest;
-            model.facts.globals.clone_from(&facts.globals);
-            match (&facts.kind, model.key.parse::<ModelKey>()) {
-                (FactKind::Estimator(estimator), _) => {
-                    model.facts.architecture = Some(estimator.architecture.clone());
+            let configured = subject.and_then(|subject| subject.config.model(&model.key));
+            match (subject, configured) {
+                (Some(subject), Some(own)) => model.facts = subject.locked_facts(own, &facts),
+                // Its config cannot be read, or has no such model.
+                _ => {
+                    model.facts = LockedFacts {
+                        parameters: facts.parameters,
+                        dtype: facts.dtype(),
+                        tensors: facts.tensor_digest,
+                        globals: facts.globals.clone(),
+                        ..LockedFacts::default()
+                    }
                 }
-                // What a foreign bundle does not say, its key does.
-                (FactKind::Tensors { .. }, Ok(key))
-                    if model.facts.architecture.is_none() && key.kind() != ModelKind::Custom =>
-                {
-                    model.facts.architecture = Some(key.kind().to_string());
-                }
-                _ => {}
             }
             model.tensors = tensors.then_some(facts.tensors);
             Ok(())

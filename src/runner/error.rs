@@ -84,12 +84,6 @@ impl RunnerError {
 /// Why a model is not run on a file.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// An expected file that would be lost.
-    #[error(
-        "{} is there, and is not what `--record` wrote: it may be another program's result; to record in its place, move it away first",
-        path.display()
-    )]
-    NotRecorded { path: PathBuf },
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error(transparent)]

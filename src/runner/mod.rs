@@ -250,6 +250,15 @@ impl Runner {
         Ok(profile?)
     }
 
+    /// What the steps of a progress bar are.
+    pub fn steps(&self) -> &'static str {
+        match self.kind {
+            Kind::Images(_) => "windows",
+            Kind::Cells(_) => "frames",
+            Kind::Rows(_) => "tables",
+        }
+    }
+
     /// Runs the model on made-up numbers.
     ///
     /// # Errors

@@ -55,9 +55,8 @@ impl Shown {
 
     /// The first channel of a result beside the image it was made of, both from the same black to the same white if they
     /// have the same unit.
-    pub fn restored(self, result: Vec<Vec<f32>>, same_unit: bool) -> Preview {
+    pub fn restored(self, values: Vec<f32>, same_unit: bool) -> Preview {
         let stretch = Stretch::of(&self.input);
-        let values = result.into_iter().next().unwrap_or_default();
         let shown = match same_unit {
             true => stretch,
             false => Stretch::of(&values),

@@ -109,6 +109,15 @@ fn results_of_tests_are_shown_if_they_are_of_this_bundle() {
         let text = words.join(" ").replace("│ ", "");
         assert!(text.contains(said), "{text}");
     }
+    let several = tested.stdout.replace("\"device\":", "\"devices\":");
+    session.write("several.json", several);
+    let run = session.bundle(&["card", "rods.zip", "--tested", "several.json"]);
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr.contains("is a report of all devices"),
+        "{}",
+        run.stderr
+    );
     let run = session.bundle(&["card", "rods.zip", "--tested", "rods.zip"]);
     assert_eq!(run.code, Some(2));
     assert!(
@@ -134,6 +143,34 @@ fn a_lock_is_no_bundle_and_a_damaged_bundle_has_no_page() {
     session.write("damaged.zip", bytes);
     let run = session.bundle(&["card", "damaged.zip"]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
+}
+
+/// No lock says what is in a bundle that others made.
+#[test]
+fn a_foreign_bundle_has_what_show_says_of_it() {
+    let session = Session::new();
+    let theirs = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/foreign/hitmictools_rods.zip"
+    );
+    let models = |command: &str| {
+        let json = session.bundle(&[command, theirs, "--json"]).ends(0).json();
+        let models = json["models"].as_array().unwrap().clone();
+        let facts = |model: &serde_json::Value| {
+            [
+                "key",
+                "architecture",
+                "architecture_args",
+                "parameters",
+                "dtype",
+            ]
+            .map(|name| model[name].clone())
+        };
+        models.iter().map(facts).collect::<Vec<_>>()
+    };
+    let shown = models("show");
+    assert_eq!(models("card"), shown);
+    assert_eq!(shown[0][3], 19609);
 }
 
 #[test]

@@ -79,6 +79,65 @@ fn weights_that_do_not_fit_are_compared_with_what_is_declared() {
     session.bundle(&["check", "a.zip"]).ends(1);
 }
 
+/// Without metadata nothing is compared, and nothing can run the weights: no network is shown, as config and as bundle.
+#[test]
+fn a_network_that_nothing_declares_is_not_shown_and_what_is_missing_is_said() {
+    let session = Session::rods();
+    let line = "model_metadata = \"metadata/bf_focus_v3.json\"\n";
+    session.edit("bundle.toml", line, "");
+    let row = |run: &Run| {
+        let line = run.stdout.lines().find(|line| line.starts_with("bf_focus"));
+        let words: Vec<&str> = line.unwrap().split_whitespace().collect();
+        words.join(" ")
+    };
+    let config = session.bundle(&["check"]).ends(0);
+    assert_eq!(
+        row(&config),
+        "bf_focus - 100 19,609 not compared, 1 warning"
+    );
+    assert!(
+        config
+            .stderr
+            .contains("`bundle run` and HiTMicTools build the NAFNet")
+    );
+    session
+        .bundle(&["build", "-q", "-o", "a.zip", "--no-auto-date"])
+        .ends(0);
+    let bundle = session.bundle(&["check", "a.zip"]).ends(0);
+    assert_eq!(row(&bundle), row(&config));
+    assert!(
+        bundle
+            .stderr
+            .contains("the metadata of `bf_focus` says nothing of its network")
+    );
+    for command in [["show", "a.zip"], ["card", "a.zip"]] {
+        let shown = session.bundle(&command).ends(0).stdout;
+        assert_eq!(shown.matches("NAFNet ").count(), 1, "{shown}");
+    }
+}
+
+#[test]
+fn metadata_of_another_network_is_one_error() {
+    let session = Session::rods();
+    session.edit(
+        "bundle.toml",
+        "metadata/bf_focus_v3.json",
+        "metadata/unet_segm.json",
+    );
+    let json = session.bundle(&["check", "--json"]).ends(1).json();
+    let problems = json["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(
+        problems[0]["message"],
+        "the metadata of `bf_focus` is of another network"
+    );
+    let said = session.bundle(&["check"]).ends(1).stderr;
+    assert!(
+        said.contains("expected a NAFNet, found a MONAI UNet"),
+        "{said}"
+    );
+}
+
 #[test]
 fn arguments_of_a_network_are_checked_in_the_words_of_the_metadata() {
     let session = Session::rods();

@@ -217,11 +217,31 @@ fn arrays_that_are_no_stacks_are_refused() {
         bytes
     };
     read("a.npy", array("|u1", "(7, 9)", 63)).unwrap();
+    // Frames in front, or too small to tell.
+    for shape in ["(3, 64, 48)", "(64, 3)", "(8, 64, 3)", "(64, 48, 5)"] {
+        let lengths = shape.trim_matches(['(', ')']).split(", ");
+        let size = lengths
+            .map(|length| length.parse::<usize>().unwrap())
+            .product();
+        read("a.npy", array("|u1", shape, size)).unwrap();
+    }
     for (descr, shape, size, reason) in [
-        ("|u1", "(63,)", 63, "found [63]"),
-        ("|u1", "()", 1, "expected [H, W]"),
-        ("|u1", "(1, 1, 1, 1, 7, 9)", 63, "expected [H, W]"),
-        ("|u1", "(0, 7, 9)", 0, "no axis of length 0"),
+        ("|u1", "(63,)", 63, "an array of shape [63] cannot be read"),
+        ("|u1", "()", 1, "an image has [H, W]"),
+        ("|u1", "(1, 1, 1, 1, 7, 9)", 63, "an image has [H, W]"),
+        ("|u1", "(0, 7, 9)", 0, "every axis must have a length"),
+        (
+            "|u1",
+            "(64, 48, 3)",
+            9216,
+            "a colour image of shape [64, 48, 3] cannot be read; make it grey",
+        ),
+        (
+            "<u2",
+            "(2, 64, 48, 4)",
+            49152,
+            "`numpy.moveaxis(array, -1, -3)`",
+        ),
         (
             "|u1",
             "(7, 9)",

@@ -126,6 +126,26 @@ fn worklists_are_read_as_hitmictools_reads_them() {
 }
 
 #[test]
+fn an_earlier_result_among_the_inputs_is_named() {
+    let session = tiny(16);
+    image(&session, "in/a.npy");
+    // A folder that is there needs no slash, and nor does that of the pictures beside it.
+    run(&session, "-i in/a.npy -o in --preview pictures").ends(0);
+    assert_eq!(session.names("pictures"), ["a_bf_focus.png"]);
+    let again = run(&session, "-i in/*.* -o in --resume").ends(2).stderr;
+    let said: Vec<&str> = again
+        .split_whitespace()
+        .filter(|word| *word != "│")
+        .collect();
+    let said = said.join(" ");
+    assert!(
+        said.contains("in/a_bf_focus.tif, one of the inputs, is where the result of in/a.npy goes"),
+        "{said}"
+    );
+    assert!(said.contains("a folder of their own"), "{said}");
+}
+
+#[test]
 fn what_clashes_is_said_before_any_work() {
     let session = tiny(16);
     for name in ["in/a.npy", "in/A.npy", "other/a.npy"] {

@@ -255,3 +255,84 @@ fn a_check_of_devices_needs_one_that_is_not_the_reference() {
     let said = refused(&["test", "bundle.toml", "--all-devices", "--device", "gpu"]);
     assert!(said.contains("cannot be used with"), "{said}");
 }
+
+/// A config is named by its place or with an option, and not both; where none is named, the one that is found is taken.
+#[test]
+fn a_config_is_named_by_its_place_too() {
+    let session = Session::small(2000);
+    session.bundle(&["lock", "bundle.toml"]).ends(0);
+    let built = session.bundle(&["build", "bundle.toml"]).ends(0);
+    assert_eq!(built.stdout, "model_collection.zip\n");
+    session.bundle(&["build", "-c", "bundle.toml"]).ends(0);
+    session
+        .bundle(&["build", "bundle.toml", "-c", "bundle.toml"])
+        .ends(2);
+    let zip = session.bundle(&["build", "model_collection.zip"]).ends(2);
+    assert!(
+        zip.stderr.contains("is no config by its name"),
+        "{}",
+        zip.stderr
+    );
+    let named = session.bundle(&["test", "bundle.toml", "--device", "cpu"]);
+    let found = session.bundle(&["test", "--device", "cpu"]);
+    assert_eq!((found.stdout, found.code), (named.stdout, named.code));
+}
+
+/// `-q` means the same everywhere: standard output stays as it is, and standard error has errors alone.
+#[test]
+fn quiet_commands_print_what_was_asked_for() {
+    let session = Session::rods();
+    for command in [
+        &["check"][..],
+        &["build", "--no-auto-date"],
+        &["test", "--model", "pi_classification", "--device", "cpu"],
+        &["show", "rods.zip"],
+        &[
+            "run",
+            "rods.zip",
+            "pi_classification",
+            "-i",
+            "frames/pi_features.csv",
+            "-o",
+            "p.csv",
+        ],
+    ] {
+        let said = session.bundle(command).ends(0);
+        let quiet = session.bundle(&[command, &["-q"]].concat()).ends(0);
+        assert_eq!(
+            (quiet.stdout, quiet.stderr),
+            (said.stdout, String::new()),
+            "{command:?}"
+        );
+    }
+}
+
+/// What is no lockfile may be anything, and nobody is told to delete it.
+#[test]
+fn only_a_lockfile_may_be_deleted() {
+    let session = Session::small(2000);
+    session.bundle(&["build"]).ends(0);
+    let zip = "model_collection.zip";
+    let swapped = session
+        .bundle(&["verify", zip, "--lock", zip])
+        .ends(2)
+        .stderr;
+    assert!(!swapped.contains("delete"), "{swapped}");
+    assert!(swapped.contains("name the `.lock`"), "{swapped}");
+    session.write("bundle.lock", "garbage\n");
+    let build = session.bundle(&["build"]).ends(2).stderr;
+    assert!(build.contains("delete it and run `bundle lock`"), "{build}");
+}
+
+#[test]
+fn a_project_without_models_is_told_to_name_them() {
+    let session = Session::new();
+    session.bundle(&["init"]).ends(0);
+    let said = session.bundle(&[]).ends(0).stderr;
+    assert!(
+        said.contains("Next name the models in bundle.toml"),
+        "{said}"
+    );
+    let tested = session.bundle(&["test", "--device", "cpu"]).ends(0).stderr;
+    assert!(tested.contains("(0 models)"), "{tested}");
+}

@@ -381,6 +381,28 @@ fn odd_wishes_are_warned_of() {
         text.contains("100.00 % of its pixels are beyond uint8"),
         "{text}"
     );
+    // So the picture of what was written has one grey where the result is, whatever the network gave.
+    let with_picture = ["--output-type", "uint8", "--preview", "r.png"];
+    said(&[&eight_bits[..], &with_picture].concat());
+    let mut picture = png::Decoder::new(std::io::Cursor::new(session.read("r.png")))
+        .read_info()
+        .unwrap();
+    let mut pixels = vec![0; picture.output_buffer_size().unwrap()];
+    let frame = picture.next_frame(&mut pixels).unwrap();
+    let row = &pixels[frame.height as usize / 2 * frame.line_size..][..frame.line_size];
+    let pixel = row.len() / frame.width as usize;
+    let shades = |from: usize, to: usize| {
+        let part =
+            &row[row.len() / pixel * from / 100 * pixel..row.len() / pixel * to / 100 * pixel];
+        part.chunks_exact(pixel)
+            .collect::<std::collections::HashSet<_>>()
+            .len()
+    };
+    assert!(
+        shades(15, 45) > 10 && shades(65, 90) == 1,
+        "{}",
+        shades(15, 45)
+    );
     let (_, text) = said(&[&eight_bits[..], &["--output-type", "uint16"]].concat());
     assert!(!text.contains("beyond"), "{text}");
     let mask = ["segmentation", "-i", "frames/bf.tif", "-o", "m.tif"];

@@ -93,9 +93,15 @@ fn an_answer_that_is_off_fails_says_where_and_is_kept() {
 fn what_is_recorded_is_met_and_says_what_made_it() {
     let session = Session::rods();
     std::fs::remove_file(session.path("expected/segmentation.npy")).unwrap();
-    session
-        .bundle(&["test", "bundle.toml", "--model", "segmentation"])
-        .ends(2);
+    let missing = session.bundle(&["test", "bundle.toml"]).ends(2).stderr;
+    let words: Vec<&str> = missing.split_whitespace().collect();
+    assert!(
+        words
+            .join(" ")
+            .contains("`bundle test bundle.toml --record --model segmentation`"),
+        "{missing}"
+    );
+    assert!(!missing.contains("did you mean"), "{missing}");
     let record = ["test", "bundle.toml", "--model", "segmentation", "--record"];
     session.bundle(&record).ends(0);
     let note = session.text("expected/segmentation.npy.recorded.toml");
@@ -126,6 +132,9 @@ fn what_another_program_made_is_not_recorded_over() {
     let record = ["test", "bundle.toml", "--model", "segmentation", "--record"];
     let refused = session.bundle(&record).ends(1);
     assert!(refused.stderr.contains("move it away first"), "{refused:?}");
+    assert!(refused.stdout.contains("not recorded"), "{refused:?}");
+    let json = session.bundle(&[&record[..], &["--json"]].concat()).ends(1);
+    assert_eq!(result(&json, "segmentation"), "not_recorded");
     assert_eq!(session.read("expected/segmentation.npy"), reference);
     // A note beside it does not make it this program's.
     std::fs::remove_file(session.path("expected/segmentation.npy")).unwrap();

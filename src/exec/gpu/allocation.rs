@@ -10,6 +10,12 @@ use super::device::Device;
 use super::fault::Fault;
 use crate::exec::ExecError;
 
+/// The variable of the environment that caps what is taken of a GPU's memory, in MiB.
+pub const MEMORY: &str = "BUNDLE_GPU_MEMORY";
+
+/// What to do where the cap leaves no room.
+const RAISE: &str = "raise or unset the variable BUNDLE_GPU_MEMORY, which allows no more, or run it with `--device cpu`";
+
 /// What a device's buffers take together.
 #[derive(Debug)]
 pub(super) struct Allocations {
@@ -95,14 +101,9 @@ impl Device {
         self.at_most(self.largest(), what, bytes, advice)
     }
 
-    /// Fails if things that must be there together are larger than what the device may hold.
-    pub(super) fn holds_together(
-        &self,
-        what: &'static str,
-        bytes: u64,
-        advice: &'static str,
-    ) -> Result<(), ExecError> {
-        self.at_most(self.buffers.cap(), what, bytes, advice)
+    /// Fails if things that must be there together are larger than what may be taken.
+    pub(super) fn holds_together(&self, what: &'static str, bytes: u64) -> Result<(), ExecError> {
+        self.at_most(self.buffers.cap(), what, bytes, RAISE)
     }
 
     fn at_most(
@@ -178,8 +179,11 @@ impl Device {
         let size = bytes.max(16).next_multiple_of(4);
         let Some(share) = self.buffers.take(size) else {
             let cap = self.buffers.cap();
-            let message = format!("{bytes} bytes of {label} would be more than the {cap} allowed");
-            return Err(Fault::Memory(message).on(&self.name));
+            return Err(ExecError::OutOfMemory {
+                device: self.name.clone(),
+                message: format!("{bytes} bytes of {label} would be more than the {cap} allowed"),
+                advice: RAISE,
+            });
         };
         let memory = self.device.push_error_scope(ErrorFilter::OutOfMemory);
         let others = [ErrorFilter::Validation, ErrorFilter::Internal]

@@ -65,7 +65,11 @@ impl Fault {
     pub(super) fn on(self, device: &str) -> ExecError {
         let device = device.to_owned();
         match self {
-            Self::Memory(message) => ExecError::OutOfMemory { device, message },
+            Self::Memory(message) => ExecError::OutOfMemory {
+                device,
+                message,
+                advice: "close other programs that use it, or run on `--device cpu`",
+            },
             Self::Lost(message) => ExecError::Lost { device, message },
             Self::Other(message) => ExecError::Device { device, message },
         }

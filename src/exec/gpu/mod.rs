@@ -40,6 +40,7 @@ mod upload;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+pub use allocation::MEMORY;
 pub use device::{Adapter, AdapterKind, Facts, adapters};
 pub use shader::Precision;
 

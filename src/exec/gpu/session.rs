@@ -74,7 +74,7 @@ impl GpuSession {
             "run it with `--device cpu`",
         )?;
         let whole = image_bytes(&device, &recording) + scratch_bytes(&recording) + learnt;
-        device.holds_together("a network and one image", whole, SMALLER_WINDOWS)?;
+        device.holds_together("a network and one image", whole)?;
         let most = device.largest().min(MOST_BYTES.max(largest));
         let at_once = (most / largest.max(1)).clamp(1, 65535) as usize;
         let at_once = windows.map_or(at_once, |windows| windows.get().min(at_once));
@@ -337,7 +337,7 @@ impl Session for GpuSession {
             .saturating_add(image_bytes(device, &self.recording))
             .saturating_add(scratch_bytes(&self.recording))
             .saturating_add(size_of_val(&*self.recording.constants) as u64);
-        device.holds_together("a frame with its network", whole, ANOTHER_DEVICE)
+        device.holds_together("a frame with its network", whole)
     }
 
     fn is_half(&self) -> bool {

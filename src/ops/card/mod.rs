@@ -13,9 +13,10 @@ pub use tested::{ModelTest, Tested, TestedError};
 
 use crate::archive::{self, BundlePath};
 use crate::atomic;
+use crate::config::Model as Configured;
 use crate::config::catalogue::PIPELINES;
-use crate::config::{Model as Configured, ModelKind};
 use crate::digest::{Contents, Sha256, read_at_most};
+use crate::facts::Facts;
 use crate::image::preview;
 use crate::inspect::{InspectError, inspect};
 use crate::lockfile::{LockedFacts, Lockfile};
@@ -171,14 +172,15 @@ fn summary(
 ) -> Option<Model> {
     let key = model.key.as_str();
     let file = lock.file(&model.weights.written)?;
-    let mut facts = lock
-        .models
-        .get(key)
-        .map(|model| model.facts.clone())
-        .unwrap_or_default();
-    if facts.architecture.is_none() && model.kind != ModelKind::Custom {
-        facts.architecture = Some(model.kind.to_string());
-    }
+    let locked = lock.models.get(key).map(|model| model.facts.clone());
+    let facts = locked.filter(|facts| *facts != LockedFacts::default());
+    // No lock knows anything of a foreign bundle's weights, or of others than those that were locked.
+    let facts = facts.or_else(|| {
+        let blob = subject.weights(model, progress).ok()?;
+        let facts = Facts::derive(&blob, &model.weights.path, progress).ok()?;
+        Some(subject.locked_facts(model, &facts))
+    });
+    let facts = facts.unwrap_or_default();
     let json = model.metadata.iter().flat_map(|metadata| &metadata.json);
     let (network, training): (Vec<_>, Vec<_>) = json.partition(|(name, _)| {
         ["model_type", "model_args", "original_name"].contains(&name.as_str())

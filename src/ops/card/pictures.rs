@@ -33,7 +33,7 @@ pub(super) fn of_vector(
         ModelKind::Nafnet => {
             let shown = shown(model, &vector, &mut open(&vector.input)?)?;
             let expected = frame(&mut open(&vector.expected)?, &shown)?;
-            shown.restored(expected, true)
+            shown.restored(expected.into_iter().next().unwrap_or_default(), true)
         }
         ModelKind::MonaiUnet => {
             let shown = shown(model, &vector, &mut open(&vector.input)?)?;

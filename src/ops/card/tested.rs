@@ -39,6 +39,8 @@ struct Head {
     version: u32,
     command: String,
     sha256: Option<String>,
+    /// Of several devices.
+    devices: Option<serde::de::IgnoredAny>,
 }
 
 /// Why a report is not taken.
@@ -52,6 +54,9 @@ pub enum TestedError {
     #[error("{} is no report of tests: {why}", path.display())]
     #[diagnostic(help("make one with `bundle test BUNDLE.zip --json > tested.json`"))]
     NoReport { path: PathBuf, why: String },
+    #[error("{} is a report of all devices, and a page shows one", path.display())]
+    #[diagnostic(help("test without `--all-devices`: `bundle test {} --json > tested.json`", bundle.display()))]
+    AllDevices { path: PathBuf, bundle: PathBuf },
     #[error("{} is a report of another bundle than {}: expected the SHA-256 {expected}, found {found}", path.display(), bundle.display())]
     #[diagnostic(help("test this bundle: `bundle test {} --json > tested.json`", bundle.display()))]
     OtherBundle {
@@ -98,6 +103,12 @@ impl Tested {
                 bundle: bundle.to_owned(),
                 expected,
                 found: head.sha256.unwrap_or_else(|| "none".to_owned()),
+            });
+        }
+        if head.devices.is_some() {
+            return Err(TestedError::AllDevices {
+                path: path.to_owned(),
+                bundle: bundle.to_owned(),
             });
         }
         let tested: Self =

@@ -149,7 +149,7 @@ pub fn check(options: &Options, progress: &dyn Progress) -> Result<Report, Error
     }
     let fit = |precision: Precision| solved.iter().filter(move |x| is_fit(&x.case, precision));
     let steps = runs.iter().map(|(_, precision)| fit(*precision).count());
-    let _phase = Phase::of_steps(progress, "Checking", steps.sum::<usize>() as u64);
+    let _phase = Phase::of_steps(progress, "Checking", steps.sum::<usize>() as u64, "cases");
     let mut checks = Vec::new();
     for (adapter, precision) in runs {
         let cases: Vec<&Solved> = fit(precision).collect();
@@ -164,7 +164,7 @@ fn chosen(device: Option<&DeviceChoice>) -> Result<Vec<Adapter>, Error> {
     let facts: Vec<&Facts> = all.iter().map(|adapter| &adapter.facts).collect();
     match device {
         None if all.is_empty() => Err(Error::NoAdapter {
-            missing: missing::missing("/".as_ref(), &facts),
+            missing: missing::here(&facts),
         }),
         None => Ok(all),
         Some(device) => match device.pick(&facts).map_err(Error::Device)? {

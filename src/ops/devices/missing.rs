@@ -1,5 +1,6 @@
 //! Why no driver has a GPU that the system's kernel has. Only Linux says so in files.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -18,10 +19,39 @@ const LOADERS: [&str; 4] = [
 
 const DRIVERS: [&str; 2] = ["usr/share/vulkan/icd.d", "etc/vulkan/icd.d"];
 
-/// What seems to be missing, if there is a GPU and none was found; `root` is that of the system's files.
-pub(super) fn missing(root: &Path, found: &[&Facts]) -> Option<String> {
+/// The variables that hide drivers from the Vulkan loader, or name the only ones (Khronos' `LoaderInterfaceArchitecture`).
+const HIDING: [&str; 4] = [
+    "VK_DRIVER_FILES",
+    "VK_ICD_FILENAMES",
+    "VK_LOADER_DRIVERS_SELECT",
+    "VK_LOADER_DRIVERS_DISABLE",
+];
+
+/// What seems to be missing on this machine.
+pub(super) fn here(found: &[&Facts]) -> Option<String> {
+    missing("/".as_ref(), |name| std::env::var_os(name), found)
+}
+
+/// What seems to be missing, if there is a GPU, or drivers are hidden, and none was found; `root` is that of the system's
+/// files, and `variable` looks one of the environment up.
+fn missing(
+    root: &Path,
+    variable: impl Fn(&str) -> Option<OsString>,
+    found: &[&Facts],
+) -> Option<String> {
     let is_gpu = |facts: &&Facts| facts.kind != AdapterKind::Software;
-    if !cfg!(target_os = "linux") || found.iter().any(is_gpu) {
+    if found.iter().any(is_gpu) {
+        return None;
+    }
+    let set = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
+    if let Some(name) = HIDING.into_iter().find(set) {
+        let value = variable(name).unwrap_or_default();
+        return Some(format!(
+            "{name} is set ({}) and says which Vulkan drivers are looked for: unset it if a GPU is missing",
+            value.display()
+        ));
+    }
+    if !cfg!(target_os = "linux") {
         return None;
     }
     let there = GPUS.into_iter().find(|path| root.join(path).exists())?;
@@ -89,7 +119,21 @@ mod tests {
     }
 
     fn said(files: &[&str]) -> Option<String> {
-        missing(system(files).path(), &[])
+        missing(system(files).path(), |_| None, &[])
+    }
+
+    #[test]
+    fn drivers_that_are_hidden_are_named() {
+        let hidden = |name: &str| (name == "VK_ICD_FILENAMES").then(|| "/nowhere.json".into());
+        let said = missing(system(&[]).path(), hidden, &[]).unwrap();
+        assert!(
+            said.starts_with("VK_ICD_FILENAMES is set (/nowhere.json)"),
+            "{said}"
+        );
+        assert_eq!(
+            missing(system(&[]).path(), |_| Some(OsString::new()), &[]),
+            None
+        );
     }
 
     #[test]

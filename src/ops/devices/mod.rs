@@ -14,8 +14,9 @@ pub use check::{Error as CheckError, Report as CheckReport};
 use crate::exec::cases::apart;
 use crate::exec::cpu::Cpu;
 use crate::exec::gpu::{Adapter, AdapterKind, Facts, Gpu, Precision, adapters};
-use crate::exec::{DeviceChoice, ExecError, Executor, ignored_variables};
+use crate::exec::{DeviceChoice, ExecError, Executor, ignored_variables, memory_limit};
 use crate::nn::{Conv, Function, GraphBuilder, GraphError, Op, Program, Shape, fuse};
+use crate::progress::Progress;
 
 /// How far a device's numbers may be from the CPU's, in parts of the largest.
 const TOLERANCE: f64 = 2e-5;
@@ -37,9 +38,20 @@ pub struct Report {
     pub reason: String,
     /// Variables that choose GPUs for other programs, are set, and are ignored here.
     pub ignored: Vec<&'static str>,
+    /// How many bytes of a GPU's memory are taken at most, if the environment says so, or what is wrong with its word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Limit>,
     /// What seems to be missing, if a GPU is there that no driver has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
+}
+
+/// What `BUNDLE_GPU_MEMORY` says.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Limit {
+    Bytes(u64),
+    Wrong(String),
 }
 
 /// One device.
@@ -97,13 +109,15 @@ pub enum Error {
     Cpu(#[from] ExecError),
     #[error(transparent)]
     Network(#[from] GraphError),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// Tries every device.
 ///
 /// # Errors
-/// Fails if the CPU, with which all are compared, cannot be used.
-pub fn devices() -> Result<Report, Error> {
+/// Fails if the CPU, with which all are compared, cannot be used, or the user asked to stop.
+pub fn devices(progress: &dyn Progress) -> Result<Report, Error> {
     let program = Arc::new(program()?);
     let input = program.input().elements();
     let image: Vec<f32> = (0..input).map(|index| scattered(index) - 0.5).collect();
@@ -120,6 +134,9 @@ pub fn devices() -> Result<Report, Error> {
         trial: Trial::Good { apart: 0.0, gflops },
     }];
     for (index, adapter) in adapters.iter().enumerate() {
+        if progress.interrupted() {
+            return Err(Error::Interrupted);
+        }
         devices.push(Device {
             name: adapter.facts.name.clone(),
             kind: adapter.facts.kind.name(),
@@ -128,11 +145,18 @@ pub fn devices() -> Result<Report, Error> {
             trial: trial(adapter, &program, &image, &wanted),
         });
     }
+    if progress.interrupted() {
+        return Err(Error::Interrupted);
+    }
     Ok(Report {
         devices,
         reason: reason(auto, &facts),
         ignored: ignored_variables(),
-        missing: missing::missing("/".as_ref(), &facts),
+        memory: match memory_limit() {
+            Ok(limit) => limit.map(Limit::Bytes),
+            Err(error) => Some(Limit::Wrong(error.to_string())),
+        },
+        missing: missing::here(&facts),
     })
 }
 
@@ -280,6 +304,17 @@ mod tests {
         for (kinds, text) in cases {
             assert_eq!(explained(kinds), text);
         }
+    }
+
+    #[test]
+    fn whoever_asks_to_stop_is_heard() {
+        struct Stop;
+        impl Progress for Stop {
+            fn interrupted(&self) -> bool {
+                true
+            }
+        }
+        assert!(matches!(devices(&Stop), Err(Error::Interrupted)));
     }
 
     #[test]

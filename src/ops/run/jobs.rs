@@ -86,9 +86,10 @@ pub enum JobError {
         path: PathBuf,
         help: &'static str,
     },
-    #[error("the output {} is of no type that this model writes, by its name", path.display())]
+    #[error("the {what} {} is of no type that is written for this model, by its name", path.display())]
     #[diagnostic(help("end it with {}, or with `/` for a folder", endings(known)))]
     Extension {
+        what: &'static str,
         path: PathBuf,
         known: &'static [&'static str],
     },
@@ -101,6 +102,11 @@ pub enum JobError {
     #[error("the output {} is the {role}", path.display())]
     #[diagnostic(help("name another output: what is read is never written over"))]
     Overwrites { path: PathBuf, role: &'static str },
+    #[error("{}, one of the inputs, is where the result of {} goes: an earlier result is among the inputs", path.display(), input.display())]
+    #[diagnostic(help(
+        "write results into a folder of their own (`-o results/`), or name a pattern that leaves them out"
+    ))]
+    ResultAmongInputs { path: PathBuf, input: PathBuf },
     #[error("{} and {} would both be written to {}", first.display(), second.display(), output.display())]
     #[diagnostic(help("run them one at a time, each with an output folder of its own"))]
     Collision {
@@ -151,7 +157,11 @@ pub fn plan(
     }
     if !folder && !has_type(&named.output, types) {
         let path = named.output.clone();
-        return Err(JobError::Extension { path, known: types });
+        return Err(JobError::Extension {
+            what: "output",
+            path,
+            known: types,
+        });
     }
     if folder {
         check_folder(&named.output)?;
@@ -169,7 +179,7 @@ pub fn plan(
         let preview = named
             .preview
             .as_ref()
-            .map(|preview| preview_of(preview, many, named_in));
+            .map(|preview| preview_of(preview, [many, folder], named_in));
         jobs.push(Job {
             labels: labels_of(named, &input, many)?,
             output,
@@ -348,10 +358,11 @@ fn labels_of(named: &Named, input: &Path, many: bool) -> Result<Option<PathBuf>,
 
 fn preview_of(
     preview: &Path,
-    many: bool,
+    [many, folder]: [bool; 2],
     named_in: impl Fn(&Path, &str) -> PathBuf,
 ) -> Result<PathBuf, JobError> {
-    if is_folder(preview) || (many && !has_type(preview, &["png"])) {
+    // Pictures of results in a folder are in one as well, whether it is there yet or not.
+    if is_folder(preview) || (folder && !has_type(preview, &["png"])) {
         check_folder(preview)?;
         return Ok(named_in(preview, "png"));
     }
@@ -365,6 +376,7 @@ fn preview_of(
     match has_type(preview, &["png"]) {
         true => Ok(preview.to_owned()),
         false => Err(JobError::Extension {
+            what: "picture",
             path: preview.to_owned(),
             known: &["png"],
         }),
@@ -374,18 +386,22 @@ fn preview_of(
 /// Complains of files that would be written twice, or over what is read, and of what no file can replace.
 fn check_outputs(jobs: &[Job], bundle: &Path) -> Result<(), JobError> {
     let mut written: HashMap<String, &Path> = HashMap::new();
-    let mut read: HashMap<FileId, &'static str> = HashMap::new();
-    read.extend(FileId::of(bundle).map(|id| (id, "bundle")));
+    let mut read: HashMap<FileId, (&'static str, &Path)> = HashMap::new();
+    read.extend(FileId::of(bundle).map(|id| (id, ("bundle", bundle))));
     for job in jobs {
-        read.extend(FileId::of(&job.input).map(|id| (id, "input")));
-        let labels = job.labels.as_deref().and_then(FileId::of);
-        read.extend(labels.map(|id| (id, "label image")));
+        read.extend(FileId::of(&job.input).map(|id| (id, ("input", job.input.as_path()))));
+        let labels = job.labels.as_deref();
+        let id = labels.and_then(|labels| Some((FileId::of(labels)?, labels)));
+        read.extend(id.map(|(id, labels)| (id, ("label image", labels))));
     }
     for job in jobs {
         for output in std::iter::once(&job.output).chain(&job.preview) {
-            if let Some(role) = FileId::of(output).and_then(|id| read.get(&id)) {
-                let path = output.clone();
-                return Err(JobError::Overwrites { path, role });
+            if let Some((role, file)) = FileId::of(output).and_then(|id| read.get(&id)) {
+                let (path, input) = (output.clone(), job.input.clone());
+                return Err(match *role == "input" && *file != input {
+                    true => JobError::ResultAmongInputs { path, input },
+                    false => JobError::Overwrites { path, role },
+                });
             }
             match fs::metadata(output) {
                 Ok(found) if found.is_dir() => {

@@ -215,13 +215,14 @@ pub fn run(options: &Options, progress: &dyn Progress) -> Result<Report, Error> 
     }
     let waiting = jobs.iter().filter(|(_, waits)| *waits);
     let steps = waiting.map(|(job, _)| plan.steps(&mut runner, job)).sum();
-    let _phase = Phase::of_steps(progress, "Running", steps);
+    let _phase = Phase::of_steps(progress, "Running", steps, runner.steps());
     let keeps_records = planned.in_folder || options.resume;
     for (job, waits) in jobs {
         let outcome = match waits {
             false => Outcome::Skipped,
             true => {
                 let made_from = recipe.of_files(job.files());
+                progress.turn_to(&job.input);
                 let done = run_job(&plan, &mut runner, &job, progress);
                 // A file that was finished when the user asked to stop is finished.
                 if let (true, Ok(_), Ok(made_from)) = (keeps_records, &done, made_from) {

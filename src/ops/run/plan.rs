@@ -178,10 +178,9 @@ impl<'a> Plan<'a> {
                 writer.write(plane)?;
             }
             if let Some(shown) = shown.take() {
-                let FrameOutput { planes: result, .. } = result;
                 picture = Some(match segments {
-                    true => segmented(shown, form, result, &planes),
-                    false => shown.restored(result, self.options.rescale),
+                    true => segmented(shown, form, result.planes, &planes),
+                    false => shown.restored(written(&planes), self.options.rescale),
                 });
             }
             Ok(())
@@ -460,12 +459,16 @@ fn write_table<T>(
     Ok(made)
 }
 
+/// What was written of a frame's first channel, rounded and clipped as it is.
+fn written(planes: &[Pixels]) -> Vec<f32> {
+    planes.first().map(Pixels::to_f32).unwrap_or_default()
+}
+
 /// Probabilities, or the mask or the objects that were made of them and written as `planes`.
 fn segmented(shown: Shown, form: Form, result: Vec<Vec<f32>>, planes: &[Pixels]) -> Preview {
-    let written = || planes.first().map(Pixels::to_f32).unwrap_or_default();
     match form {
-        Form::Labels { .. } => shown.objects(written().iter().map(|v| *v as u32).collect()),
-        Form::Mask { threshold } => shown.mask(threshold, written()),
+        Form::Labels { .. } => shown.objects(written(planes).iter().map(|v| *v as u32).collect()),
+        Form::Mask { threshold } => shown.mask(threshold, written(planes)),
         Form::Float32 | Form::Uint16 | Form::Uint8 => shown.probabilities(result),
     }
 }

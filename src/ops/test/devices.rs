@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    Answer, Bench, Error, Options, Tested, Tolerance, Verdict, chosen, images, tables, test_model,
-};
+use super::{Answer, Bench, Error, Options, Tested, Tolerance, chosen, images, tables, test_model};
 use crate::digest::Sha256;
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
@@ -72,12 +70,7 @@ impl Between {
 impl Report {
     /// Whether no device failed, no model failed on any, and all agree.
     pub fn is_good(&self) -> bool {
-        let failed = |model: &Tested| {
-            matches!(
-                model.verdict,
-                Verdict::Failed { .. } | Verdict::Broken { .. }
-            )
-        };
+        let failed = |model: &Tested| model.verdict.is_failure();
         let device =
             |device: &OnDevice| device.failed.is_none() && !device.models.iter().any(failed);
         self.devices.iter().all(device) && self.between.iter().all(Between::is_good)

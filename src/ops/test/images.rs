@@ -50,7 +50,7 @@ pub(super) fn give(
     let mut reader = Reader::of_blob(path, input)?;
     let selection = Selection::of(path, reader.info(), None, None)?;
     let info = model.output(reader.info(), &selection)?;
-    let _phase = Phase::of_steps(progress, "Testing", model.steps(&selection)?);
+    let _phase = Phase::of_steps(progress, "Testing", model.steps(&selection)?, "windows");
     let mut planes = Vec::new();
     let mut take = |result: FrameOutput| {
         planes.extend(result.planes);

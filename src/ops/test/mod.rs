@@ -121,9 +121,19 @@ pub enum Verdict {
     NotRun { why: String },
     /// What it gave is now expected of it.
     Recorded { expected: PathBuf },
+    /// It was not run: what is expected of it is there, and `--record` did not write it.
+    NotRecorded { expected: PathBuf },
 }
 
 impl Verdict {
+    /// Whether it did not give what was asked for. What cannot be run has not failed, nor passed.
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. } | Self::Broken { .. } | Self::NotRecorded { .. }
+        )
+    }
+
     /// The element that is furthest off, where elements were compared.
     pub fn largest(&self) -> Option<&Largest> {
         match self {
@@ -154,15 +164,9 @@ impl Verdict {
 }
 
 impl Report {
-    /// Whether nothing failed. What cannot be run has not failed, nor passed.
+    /// Whether nothing failed.
     pub fn is_good(&self) -> bool {
-        let failed = |model: &Tested| {
-            matches!(
-                model.verdict,
-                Verdict::Failed { .. } | Verdict::Broken { .. }
-            )
-        };
-        !self.models.iter().any(failed)
+        !self.models.iter().any(|model| model.verdict.is_failure())
     }
 }
 
@@ -366,7 +370,7 @@ fn on_vector(
 ) -> Result<(Verdict, Option<Given>), TaskError> {
     let expected = vector.expected.path.clone();
     if options.record && !recorded::may_replace(&expected) {
-        return Err(TaskError::NotRecorded { path: expected });
+        return Ok((Verdict::NotRecorded { expected }, None));
     }
     let given = give(subject, runner, vector, progress)?;
     if options.record {

@@ -24,7 +24,7 @@ pub(super) fn of_cells(
     let mut reader = Reader::of_blob(path, input)?;
     let mut labels = Reader::of_blob(labels_path, labels)?;
     let selection = Selection::of(path, reader.info(), None, None)?;
-    let _phase = Phase::of_steps(progress, "Testing", selection.count() as u64);
+    let _phase = Phase::of_steps(progress, "Testing", selection.count() as u64, "frames");
     let mut output = Vec::new();
     model.run(
         (path, &mut reader),

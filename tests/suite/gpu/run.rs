@@ -135,6 +135,10 @@ fn frames_that_are_too_large_are_refused_before_anything_is_written() {
         text.contains("expected at most 67108864 bytes, found"),
         "{text}"
     );
+    assert!(
+        text.contains("raise or unset the variable BUNDLE_GPU_MEMORY"),
+        "{text}"
+    );
     assert!(text.contains("--device cpu"), "{text}");
     assert!(!session.exists("new"));
     let mut command = session.command(&arguments);
@@ -168,6 +172,19 @@ fn with_little_memory_results_are_the_same() {
     let mut command = session.command(&arguments);
     Run::of(command.env("BUNDLE_GPU_MEMORY", "6")).ends(0);
     assert_eq!(session.read("little.npy"), session.read("much.npy"));
+    // Empty, it says nothing.
+    Run::of(command.env("BUNDLE_GPU_MEMORY", "")).ends(0);
+    let mut devices = session.command(&["devices"]);
+    let shown = Run::of(devices.env("BUNDLE_GPU_MEMORY", "6")).ends(0);
+    assert!(
+        said(&shown).contains("BUNDLE_GPU_MEMORY is set: 6.3 MB"),
+        "{shown:?}"
+    );
+    let shown = Run::of(devices.env("BUNDLE_GPU_MEMORY", "6 MB")).ends(0);
+    assert!(
+        said(&shown).contains("expected a number of MiB"),
+        "{shown:?}"
+    );
 }
 
 #[test]
