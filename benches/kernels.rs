@@ -1,7 +1,8 @@
 //! How fast single ops, blocks and whole networks run: `cargo bench --bench kernels [threads] [--json]` on the CPU, and
 //! `cargo bench --bench kernels gpu [part of a name] [images]` on the adapter that is preferred (a program on the CPU if
 //! there is no other), or on the first whose name has that part. `gpu as discrete`, `as integrated` and `as software`
-//! take the kernels that are cut for another kind of adapter.
+//! take the kernels that are cut for another kind of adapter. `only NAME` at the end measures those lines whose names have
+//! that part.
 //!
 //! Each line is the best of several runs, in GFLOP/s (a multiply-add is two). Ops and blocks are eight in a row. On the
 //! CPU a line also has its share of what the same threads reach with multiply-adds on registers alone, measured just
@@ -127,8 +128,8 @@ fn whole(kind: Kind, args: &Value) -> Graph {
     network.graph(&dict, [256, 256]).expect("a graph")
 }
 
-/// The name and the graph of everything that is measured.
-fn cases() -> Vec<(String, Graph)> {
+/// The name and the graph of what is measured: all whose names have that part.
+fn cases(part: &str) -> Vec<(String, Graph)> {
     let op = |name: &str, channels, side, op: Op| {
         let graph = repeated(Shape::new(channels, side, side), &op);
         (name.to_owned(), graph)
@@ -166,6 +167,7 @@ fn cases() -> Vec<(String, Graph)> {
         "UNet from 16 to 256".to_owned(),
         whole(Kind::MonaiUnet, &unet),
     ));
+    cases.retain(|(name, _)| name.contains(part));
     cases
 }
 
@@ -191,12 +193,12 @@ fn best(
     Ok(best)
 }
 
-fn on_cpu(threads: usize, as_json: bool) {
+fn on_cpu(threads: usize, as_json: bool, only: &str) {
     let cpu = Cpu::new(threads).expect("threads");
     if !as_json {
         println!("{}", cpu.name());
     }
-    for (name, graph) in cases() {
+    for (name, graph) in cases(only) {
         let (flop, bytes) = (
             measure::flop(&graph),
             measure::traffic(&fuse(graph.clone())),
@@ -220,7 +222,7 @@ fn on_cpu(threads: usize, as_json: bool) {
     }
 }
 
-fn on_gpu(words: &[&str]) {
+fn on_gpu(words: &[&str], only: &str) {
     let images = words.iter().find_map(|word| word.parse().ok()).unwrap_or(1);
     let (kind, part) = match words {
         ["as", kind, ..] => (Some(*kind), ""),
@@ -237,7 +239,7 @@ fn on_gpu(words: &[&str]) {
     };
     let gpu = Gpu::tuned_for(&adapter, Precision::Single, kind).expect("a device");
     println!("{}, as {kind:?}, {images} images", gpu.name());
-    for (name, graph) in cases() {
+    for (name, graph) in cases(only) {
         let flop = measure::flop(&graph) * images as f64;
         let time = match best(&gpu, graph, images, || {}) {
             Ok(time) => time.as_secs_f64(),
@@ -259,12 +261,16 @@ fn main() {
         .map(String::as_str)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    match words.as_slice() {
-        ["gpu", rest @ ..] => on_gpu(rest),
+    let (words, only) = match words.as_slice() {
+        [before @ .., "only", part] => (before, *part),
+        all => (all, ""),
+    };
+    match words {
+        ["gpu", rest @ ..] => on_gpu(rest, only),
         rest => {
             let threads = rest.iter().find_map(|word| word.parse().ok());
             let as_json = std::env::args().any(|word| word == "--json");
-            on_cpu(threads.unwrap_or_else(Cpu::available), as_json);
+            on_cpu(threads.unwrap_or_else(Cpu::available), as_json, only);
         }
     }
 }
