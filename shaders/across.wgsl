@@ -27,7 +27,7 @@ fn layer_norm(base: u32, pixel: u32, vectors: u32) {
     for (var c = 0u; c < vectors; c++) {
         let scaled = (input(base, pixel, c) - moments.x) * moments.y;
         let v = fma(scaled, constants[k.weight + c], constants[k.bias + c]);
-        store(base + k.result + pixel * vectors + c, masked(v, c, k.channels));
+        set_value(SPLIT_RESULT, base + k.result, pixel * vectors + c, masked(v, c, k.channels));
     }
 }
 
@@ -45,7 +45,7 @@ fn softmax(base: u32, pixel: u32, vectors: u32) {
     let inverse = 1.0 / dot(sum, vec4f(1.0));
     for (var c = 0u; c < vectors; c++) {
         let v = exp(input(base, pixel, c) - most) * inverse;
-        store(base + k.result + pixel * vectors + c, masked(v, c, k.channels));
+        set_value(SPLIT_RESULT, base + k.result, pixel * vectors + c, masked(v, c, k.channels));
     }
 }
 
@@ -67,6 +67,6 @@ fn main(
     } else if MODE == 1u {
         softmax(base, pixel, vectors);
     } else {
-        store(base + k.result + pixel, vec4f(pixel_mean(base, pixel), 0.0, 0.0, 0.0));
+        set_value(SPLIT_RESULT, base + k.result, pixel, vec4f(pixel_mean(base, pixel), 0.0, 0.0, 0.0));
     }
 }

@@ -69,7 +69,7 @@ fn main(
             if channel == k.channels {
                 sum += weight;
             } else {
-                let v = vec4f(arena[offset * k.pitch + k.source + at * k.vectors + channel / 4u]);
+                let v = value_at(SPLIT, offset * k.pitch + k.source, at * k.vectors + channel / 4u);
                 sum = fma(weight, v[channel % 4u], sum);
             }
         }

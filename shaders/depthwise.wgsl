@@ -86,7 +86,7 @@ fn written(own: Moments, v: vec4f, base: u32, row: u32, column: u32, vector: u32
     }
     let at = At(base, row * k.columns + column, vector);
     let result = masked(epilogue(v, at), vector, k.result_channels);
-    store(base + k.result + at.pixel * k.outputs + vector, result);
+    set_value(SPLIT_RESULT, base + k.result, at.pixel * k.outputs + vector, result);
     if REDUCED {
         return joined(own, result);
     }

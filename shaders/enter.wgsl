@@ -29,5 +29,5 @@ fn main(
             v[i] = bitcast<f32>(frame[(workgroup.z * k.channels + channel) * k.pixels + item / k.vectors]);
         }
     }
-    arena[workgroup.z * k.pitch + k.result + item] = Stored(v);
+    set_value(SPLIT, workgroup.z * k.pitch + k.result, item, v);
 }

@@ -88,5 +88,5 @@ fn main(
             v[i] = scaled(number, k.scalings + 7u * channel);
         }
     }
-    arena[workgroup.z * k.pitch + k.result + item] = Stored(v);
+    set_value(SPLIT, workgroup.z * k.pitch + k.result, item, v);
 }

@@ -23,6 +23,7 @@ fn main(
         return;
     }
     let channel = item / k.pixels;
-    let at = workgroup.z * k.pitch + k.source + item % k.pixels * k.vectors + channel / 4u;
-    planes[workgroup.z * k.channels * k.pixels + item] = vec4f(arena[at])[channel % 4u];
+    let at = item % k.pixels * k.vectors + channel / 4u;
+    let v = value_at(SPLIT, workgroup.z * k.pitch + k.source, at);
+    planes[workgroup.z * k.channels * k.pixels + item] = v[channel % 4u];
 }

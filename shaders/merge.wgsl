@@ -56,12 +56,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) l
     let first = workgroup.z * k.scratch_pitch;
     let whole = first + k.tiles * k.vectors;
     merge_tiles(first, whole, k.tiles, k.vectors, local);
-    let base = workgroup.z * k.pitch + k.result;
+    let result = workgroup.z * k.pitch + k.result;
     for (var vector = local.y * SLOTS + local.x; vector < k.result_vectors; vector += SLOTS * ROWS) {
         var v = vec4f(0.0);
         for (var i = 0u; i < 4u; i++) {
             v[i] = merged_number(whole, 4u * vector + i);
         }
-        store(base + vector, v);
+        set_value(HALF, result, vector, v);
     }
 }

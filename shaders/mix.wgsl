@@ -79,7 +79,7 @@ fn skip(base: u32, pixel: u32, vector: u32) -> vec4f {
     if pixel >= args.kernel.pixels {
         return vec4f(0.0);
     }
-    return load(base + args.kernel.skip + pixel * args.kernel.result_vectors + vector);
+    return value_at(SPLIT_SKIP, base + args.kernel.skip, pixel * args.kernel.result_vectors + vector);
 }
 
 // Keeps a vector of y of a pixel of the tile.
@@ -93,7 +93,7 @@ fn put(base: u32, start: u32, local: u32, vector: u32, v: vec4f) {
     let pixel = start + local;
     if pixel < k.pixels {
         let sum = v + tile[(ROOM + vector) * TILE + local];
-        store(base + k.result + pixel * k.result_vectors + vector, masked(sum, vector, k.result_channels));
+        set_value(SPLIT_RESULT, base + k.result, pixel * k.result_vectors + vector, masked(sum, vector, k.result_channels));
     }
 }
 
@@ -105,9 +105,9 @@ fn load_tile(base: u32, start: u32, local: vec3u) {
         let vector = item % k.vectors;
         var v = vec4f(0.0);
         if start + pixel < k.pixels {
-            v = load(base + k.source + (start + pixel) * k.vectors + vector);
+            v = value_at(SPLIT_SOURCE, base + k.source, (start + pixel) * k.vectors + vector);
             if SCALES {
-                v *= load(base + k.scale + vector);
+                v *= value_at(HALF, base + k.scale, vector);
             }
         }
         tile[vector * TILE + pixel] = v;

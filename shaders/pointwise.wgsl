@@ -28,5 +28,5 @@ fn main(
     }
     let at = At(workgroup.z * k.pitch, item / vectors, item % vectors);
     let v = prologue(source(at.base, at.pixel, at.vector), at);
-    store(at.base + k.result + item, masked(v, at.vector, k.result_channels));
+    set_value(SPLIT_RESULT, at.base + k.result, item, masked(v, at.vector, k.result_channels));
 }

@@ -26,7 +26,7 @@ struct Kernel {
 
 fn number_at(base: u32, pixel: u32, channel: u32) -> f32 {
     let k = args.kernel;
-    return load(base + k.source + pixel * k.source_width + channel / 4u)[channel % 4u];
+    return value_at(SPLIT_SOURCE, base + k.source, pixel * k.source_width + channel / 4u)[channel % 4u];
 }
 
 @compute @workgroup_size(64)
@@ -48,7 +48,7 @@ fn main(
     // What other parts of a concatenation have written.
     var v = vec4f(0.0);
     if k.to > 0u {
-        v = masked(load(base + k.result + item), vector, k.to);
+        v = masked(value_at(SPLIT_RESULT, base + k.result, item), vector, k.to);
     }
     let source_y = y / k.factor;
     let source_x = x / k.factor;
@@ -68,5 +68,5 @@ fn main(
             }
         }
     }
-    store(base + k.result + item, v);
+    set_value(SPLIT_RESULT, base + k.result, item, v);
 }

@@ -55,17 +55,18 @@ fn spot(base: u32, tile_y: u32, tile_x: u32, at: u32) -> Spot {
     let y = tile_y * TILE_Y + at / HALO_X - 1u;
     let x = tile_x * TILE_X + at % HALO_X - 1u;
     if at >= HALO || y >= k.height || x >= k.width {
-        return Spot(false, base + k.source, 0.0, 0.0);
+        return Spot(false, 0u, 0.0, 0.0);
     }
-    let index = base + k.source + (y * k.width + x) * k.vectors;
+    let first = base + k.source;
+    let index = (y * k.width + x) * k.vectors;
     var sum = vec4f(0.0);
     for (var c = 0u; c < k.vectors; c++) {
-        sum += load(index + c);
+        sum += value_at(SPLIT_SOURCE, first, index + c);
     }
     let mean = mean_of(sum, k.channels);
     var squares = vec4f(0.0);
     for (var c = 0u; c < k.vectors; c++) {
-        let apart = load(index + c) - mean;
+        let apart = value_at(SPLIT_SOURCE, first, index + c) - mean;
         squares += masked(apart * apart, c, k.channels);
     }
     return Spot(true, index, mean, inverse_of(squares, k.channels, k.eps));
@@ -81,6 +82,7 @@ fn share(spot: Spot, at: u32, a: vec4f, b: vec4f) {
 // The products of the tile and its border for one vector of the result.
 fn spread(
     s{p}: Spot,
+    first: u32,
     vector: u32,
     local: u32,
 ) {
@@ -89,7 +91,7 @@ fn spread(
     var a{p} = constants[bias];
     var b{p} = constants[bias + 1u];
     for (var c = 0u; c < k.vectors; c++) {
-        let v{p} = (load(s{p}.index + c) - s{p}.mean) * s{p}.inverse;
+        let v{p} = (value_at(SPLIT_SOURCE, first, s{p}.index + c) - s{p}.mean) * s{p}.inverse;
         let at = k.product_weights + 8u * (vector * k.vectors + c);
         let p0 = constants[at];
         let p1 = constants[at + 2u];
@@ -164,7 +166,7 @@ fn written(own: Moments, v: vec4f, base: u32, y: u32, x: u32, vector: u32) -> Mo
         return own;
     }
     let result = masked(v, vector, k.result_channels);
-    store(base + k.result + (y * k.width + x) * k.result_vectors + vector, result);
+    set_value(SPLIT_RESULT, base + k.result, (y * k.width + x) * k.result_vectors + vector, result);
     return joined(own, result);
 }
 
@@ -188,6 +190,7 @@ fn main(
         workgroupBarrier();
         spread(
             s{p},
+            base + k.source,
             vector,
             local.x,
         );

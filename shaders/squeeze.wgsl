@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) l
     let first = workgroup.z * k.scratch_pitch;
     let whole = first + k.tiles * k.vectors;
     merge_tiles(first, whole, k.tiles, k.vectors, local);
-    let base = workgroup.z * k.pitch + k.result;
+    let result = workgroup.z * k.pitch + k.result;
     for (var output = local.y * SLOTS + local.x; output < k.result_vectors; output += SLOTS * ROWS) {
         var sum = constants[k.bias + output];
         for (var vector = 0u; vector < k.vectors; vector++) {
@@ -35,6 +35,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) l
             let w3 = constants[at + 3u];
             sum = multiplied(sum, mean, w0, w1, w2, w3);
         }
-        store(base + output, sum);
+        set_value(HALF, result, output, sum);
     }
 }

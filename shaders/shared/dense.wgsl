@@ -5,7 +5,7 @@
 //
 // GATED: two such sums are computed for each output, and multiplied (SimpleGate). SCALED: each pixel's inputs are brought
 // to mean 0 and variance 1 first (layer norm; its weight and bias are in the weights). REDUCED: partial moments of the
-// results go to the scratch.
+// results go to the scratch. SPLIT_RESULT: whether the result is split (arena.wgsl).
 //
 // Layout: an output pixel's results may be `factor * factor` pixels of fewer channels (pixel shuffle), and pixels
 // `every` apart (phases of a transposed convolution). Weights are [block][tap][input vector][lane][vector of the block],
@@ -95,6 +95,6 @@ fn finished(v: vec4f, base: u32, row: u32, column: u32, vector: u32) -> vec4f {
     let x = column * args.kernel.every_x + args.kernel.start_x + phase % args.kernel.factor;
     let at = At(base, y * args.kernel.result_columns + x, vector % width);
     let result = masked(epilogue(v, at), at.vector, args.kernel.result_channels);
-    store(base + args.kernel.result + at.pixel * width + at.vector, result);
+    set_value(SPLIT_RESULT, base + args.kernel.result, at.pixel * width + at.vector, result);
     return result;
 }

@@ -1,13 +1,12 @@
 // What the kernels around a network share: frames, tables, and the results that are read back.
 //
-// Images of a frame are planar, [channel][row][column]. Values in the arena are laid out as in values.wgsl. The tables
-// are words: numbers as such, or the bits of an f32.
+// Images of a frame are planar, [channel][row][column]. Values in the arena are laid out as in values.wgsl; SPLIT: whether
+// that which is read or written is split (arena.wgsl). The tables are words: numbers as such, or the bits of an f32.
 
 struct Args {
     kernel: Kernel,
 }
 
-@group(0) @binding(0) var<storage, read_write> arena: array<Stored>;
 // Numbers of the frame as its file has them, four, two or one to a word.
 @group(0) @binding(1) var<storage, read> frame: array<u32>;
 @group(0) @binding(2) var<storage, read> tables: array<u32>;

@@ -10,14 +10,23 @@ fn image(at: At, op: vec4u) -> vec4f {
     return load(at.base + op.x + at.pixel * op.y + at.vector);
 }
 
+// The same of a value that is split.
+fn split_image(at: At, op: vec4u) -> vec4f {
+    return value_at(true, at.base + op.x, at.pixel * op.y + at.vector);
+}
+
 // A second value of one pixel: op = offset.
 fn channels(at: At, op: vec4u) -> vec4f {
-    return load(at.base + op.x + at.vector);
+    return value_at(HALF, at.base + op.x, at.vector);
 }
 
 // A second value of one channel: op = offset.
 fn plane(at: At, op: vec4u) -> vec4f {
     return vec4f(load(at.base + op.x + at.pixel).x);
+}
+
+fn split_plane(at: At, op: vec4u) -> vec4f {
+    return vec4f(value_at(true, at.base + op.x, at.pixel).x);
 }
 
 // v * scale + shift: op = learnt scale, learnt shift.
@@ -27,14 +36,14 @@ fn affine(v: vec4f, at: At, op: vec4u) -> vec4f {
 
 // Instance norm, (v - mean) * inverse * weight + bias: op = means, inverses, learnt weight, learnt bias.
 fn normalise(v: vec4f, at: At, op: vec4u) -> vec4f {
-    let centred = v - load(at.base + op.x + at.vector);
-    let scaled = centred * load(at.base + op.y + at.vector);
+    let centred = v - value_at(HALF, at.base + op.x, at.vector);
+    let scaled = centred * value_at(HALF, at.base + op.y, at.vector);
     return fma(scaled, constants[op.z + at.vector], constants[op.w + at.vector]);
 }
 
 // One of a vector's numbers; `index` counts numbers from the offset on.
 fn lane(base: u32, offset: u32, index: u32) -> f32 {
-    return load(base + offset + index / 4u)[index % 4u];
+    return value_at(HALF, base + offset, index / 4u)[index % 4u];
 }
 
 // Group norm: op = moments, channels of a group, groups, learnt weight and bias, vector by vector in turn.

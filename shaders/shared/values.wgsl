@@ -2,7 +2,7 @@
 //
 // Layout: the arena holds image after image, `args.kernel.pitch` vectors apart. A value is [pixel][vector], a vector
 // being four neighbouring channels; channels are filled up to whole vectors with zeros. Offsets, widths and pitches
-// count vectors. `Stored` is vec4f, or vec4h where values are stored in half precision; all arithmetic is in f32.
+// count vectors. How vectors are read and written is in arena.wgsl.
 //
 // A kernel's file defines `Kernel`, whose members are the numbers that a dispatch gives it. `args.ops` has the numbers
 // of the steps before and after it.
@@ -12,7 +12,6 @@ struct Args {
     ops: array<vec4u, 16>,
 }
 
-@group(0) @binding(0) var<storage, read_write> arena: array<Stored>;
 // Weights, biases and other learnt numbers.
 @group(0) @binding(1) var<storage, read> constants: array<vec4f>;
 // Partial results of reductions, always in f32.
@@ -24,14 +23,6 @@ struct At {
     base: u32,
     pixel: u32,
     vector: u32,
-}
-
-fn load(index: u32) -> vec4f {
-    return vec4f(arena[index]);
-}
-
-fn store(index: u32, v: vec4f) {
-    arena[index] = Stored(v);
 }
 
 // Which of a vector's four channels there are, of so many in all.

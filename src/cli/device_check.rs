@@ -1,7 +1,7 @@
 //! `bundle devices --check`.
 
 use super::args::Devices;
-use super::printer::{BOLD, Printer, plain_text};
+use super::printer::{BOLD, Printer, count, plain_text};
 use super::table::Table;
 use super::{Answer, Context, Json, Outcome, error};
 use crate::ops::devices::{CheckReport, Checked, FamilyReport, Options, Problem, check};
@@ -114,10 +114,17 @@ fn explain(checked: &Checked, printer: &Printer) {
                 first.case
             ));
         }
+        (None, None) if cases == 0 => printer.status(
+            "Skipped",
+            format_args!(
+                "{name} in {precision}: none of these cases is run in it, so nothing was checked"
+            ),
+        ),
         (None, None) => printer.status(
             "Checked",
             format_args!(
-                "{name} in {precision}: {cases} cases, all within {:.0e} of the CPU",
+                "{name} in {precision}: {}, all within {:.0e} of the CPU",
+                count(cases as usize, "case"),
                 checked.tolerance
             ),
         ),

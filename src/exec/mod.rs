@@ -88,6 +88,11 @@ pub trait Session: Send {
         Ok(())
     }
 
+    /// Whether numbers between ops are kept in float16.
+    fn is_half(&self) -> bool {
+        false
+    }
+
     /// How many frames should be under way, so that the device never waits.
     fn depth(&self) -> usize {
         1

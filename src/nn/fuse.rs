@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chains::chains;
 use super::graph::{Graph, GraphBuilder, Node, ValueId};
-use super::op::{Conv, Op, Shape};
+use super::op::{Conv, Op};
 use super::places::places;
 use super::program::Program;
 
@@ -12,7 +12,7 @@ use super::program::Program;
 pub fn fuse(graph: Graph) -> Program {
     let mut graph = fold(&graph);
     let chains = chains(&mut graph);
-    let (places, size) = places(&graph, &chains, Shape::elements);
+    let (places, size) = places(&graph, &chains, |value| graph.shape(value).elements());
     Program {
         graph,
         chains,

@@ -3,23 +3,21 @@
 use std::ops::Range;
 
 use super::graph::{Graph, ValueId};
-use super::op::Shape;
 use super::program::Chain;
 
 /// Places begin at multiples of so many numbers: a cache line of float32.
 const ALIGNMENT: usize = 16;
 
-/// The place of every kept value, and how much all take together, in units of which a value of a shape takes so many as
-/// `units` says.
+/// The place of every kept value, and how much all take together, in units of which a value takes so many as `units` says.
 pub(super) fn places(
     graph: &Graph,
     chains: &[Chain],
-    units: impl Fn(Shape) -> usize,
+    units: impl Fn(ValueId) -> usize,
 ) -> (Vec<Option<Range<usize>>>, usize) {
     let last_uses = last_uses(graph, chains);
     let mut memory = Memory::default();
     let mut places: Vec<Option<Range<usize>>> = vec![None; graph.nodes().len()];
-    let place = |value: ValueId, memory: &mut Memory| memory.take(units(graph.shape(value)));
+    let place = |value: ValueId, memory: &mut Memory| memory.take(units(value));
     let input = graph.input_value();
     places[input.index()] = Some(place(input, &mut memory));
     for (number, chain) in chains.iter().enumerate() {

@@ -68,9 +68,12 @@ impl Program {
         self.graph.input()
     }
 
-    /// Where values are kept, as in [`Program::places`], if those of a shape take so many units as `units` says; and how
-    /// many units all take together.
-    pub fn places_by(&self, units: impl Fn(Shape) -> usize) -> (Vec<Option<Range<usize>>>, usize) {
+    /// Where values are kept, as in [`Program::places`], if each takes so many units as `units` says; and how many units all
+    /// take together.
+    pub fn places_by(
+        &self,
+        units: impl Fn(ValueId) -> usize,
+    ) -> (Vec<Option<Range<usize>>>, usize) {
         places(&self.graph, &self.chains, units)
     }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::args::ClassifyArgs;
+use super::cause::of_no_number;
 use crate::exec::{ExecError, Profile, Session};
 use crate::image::{Pixels, Roi, ScaleError, check_finite};
 use crate::progress::Progress;
@@ -42,12 +43,14 @@ pub enum ClassifyError {
     NotFinite(#[from] ScaleError),
     /// What comes out of a finite region is not: no class is the most probable.
     #[error(
-        "label {label}: expected a finite probability of each class, found {value} for class {class}: the network's weights are damaged, or the image's numbers are too far from those that it was trained on"
+        "label {label}: expected a finite probability of each class, found {value} for class {class}: {cause}"
     )]
     Probability {
         label: u32,
         class: usize,
         value: f32,
+        /// What may be the reason.
+        cause: &'static str,
     },
     #[error(transparent)]
     Exec(#[from] ExecError),
@@ -137,7 +140,7 @@ impl CellClassifier {
             let squares: Vec<Vec<f32>> = rois.par_iter().map(cut).collect::<Result<_, _>>()?;
             let results = self.session.run(&squares.concat(), rois.len())?;
             for (roi, numbers) in rois.iter().zip(results.chunks_exact(self.classes())) {
-                objects.push(Object::of(roi.label, numbers)?);
+                objects.push(Object::of(roi.label, numbers, self.session.is_half())?);
             }
             progress.step(rois.len() as u64);
         }
@@ -146,8 +149,8 @@ impl CellClassifier {
 }
 
 impl Object {
-    /// From what the network gives for each class.
-    fn of(label: u32, numbers: &[f32]) -> Result<Self, ClassifyError> {
+    /// From what the network gives for each class; `half`: whether it kept numbers in float16.
+    fn of(label: u32, numbers: &[f32], half: bool) -> Result<Self, ClassifyError> {
         let probabilities = softmax(numbers);
         // Minus infinity is a class that is out of the question, if not all are.
         let is_at_fault = |number: &f32| number.is_nan() || *number == f32::INFINITY;
@@ -158,6 +161,7 @@ impl Object {
                 label,
                 class,
                 value: numbers[class],
+                cause: of_no_number(half),
             });
         }
         let mut class = 0;
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn probabilities_of_large_numbers_do_not_overflow_and_the_first_of_equals_wins() {
-        let object = Object::of(7, &[-500.0, 500.0, 500.0, 100.0]).unwrap();
+        let object = Object::of(7, &[-500.0, 500.0, 500.0, 100.0], false).unwrap();
         assert_eq!(object.probabilities, [0.0, 0.5, 0.5, 0.0]);
         assert_eq!((object.label, object.class), (7, 1));
     }
@@ -200,12 +204,17 @@ mod tests {
             ([1.0, 2.0, f32::INFINITY], "found inf for class 2"),
             ([f32::NEG_INFINITY; 3], "found -inf for class 0"),
         ] {
-            let error = Object::of(7, &numbers).unwrap_err().to_string();
+            let error = Object::of(7, &numbers, false).unwrap_err().to_string();
             assert!(error.starts_with("label 7: expected a finite"), "{error}");
             assert!(error.contains(found), "{error}");
+            assert!(error.contains("weights are damaged"), "{error}");
+            assert!(!error.contains("float16"), "{error}");
         }
+        // The range of float16 is looked at first.
+        let error = Object::of(7, &[f32::NAN], true).unwrap_err().to_string();
+        assert!(error.contains("`--precision f32`"), "{error}");
         // A class that is out of the question is no fault.
-        let sure = Object::of(7, &[f32::NEG_INFINITY, f32::MAX, f32::MIN]).unwrap();
+        let sure = Object::of(7, &[f32::NEG_INFINITY, f32::MAX, f32::MIN], false).unwrap();
         assert_eq!(sure.probabilities, [0.0, 1.0, 0.0]);
     }
 }

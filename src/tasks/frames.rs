@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::args::FrameArgs;
+use super::cause::of_no_number;
 use crate::exec::{ExecError, Finish, Frame, Profile, Session};
 use crate::image::{Blending, PixelType, Pixels, ScaleError, Windows};
 use crate::progress::{Progress, Silent};
@@ -63,7 +64,7 @@ pub enum FrameError {
     },
     /// What comes out of a finite frame is not: nobody should measure in it.
     #[error(
-        "frame {frame}, channel {channel} of the result, row {row}, column {column}, all counted from 0: expected a finite number, found {value}: the network's weights are damaged, or the image's numbers are too far from those that it was trained on"
+        "frame {frame}, channel {channel} of the result, row {row}, column {column}, all counted from 0: expected a finite number, found {value}: {cause}"
     )]
     NotFinite {
         frame: usize,
@@ -71,6 +72,8 @@ pub enum FrameError {
         row: usize,
         column: usize,
         value: f32,
+        /// What may be the reason.
+        cause: &'static str,
     },
     #[error(transparent)]
     Exec(#[from] ExecError),
@@ -251,7 +254,7 @@ impl Frames {
             return Err(missing_result().into());
         };
         let area = part.size[0] * part.size[1];
-        check_result(&values, &part, made.len())?;
+        check_result(&values, &part, made.len(), self.session.is_half())?;
         if values.len() == area {
             made.push(values);
         } else {
@@ -354,7 +357,13 @@ fn together(mut planes: Vec<Pixels<'_>>) -> Pixels<'_> {
 }
 
 /// Fails at the first number of a part's result that is NaN or infinite; `before` channels of its frame came earlier.
-fn check_result(values: &[f32], part: &UnderWay, before: usize) -> Result<(), FrameError> {
+/// `half`: whether it was computed with numbers kept in float16.
+fn check_result(
+    values: &[f32],
+    part: &UnderWay,
+    before: usize,
+    half: bool,
+) -> Result<(), FrameError> {
     let Some(at) = values.iter().position(|value| !value.is_finite()) else {
         return Ok(());
     };
@@ -365,6 +374,7 @@ fn check_result(values: &[f32], part: &UnderWay, before: usize) -> Result<(), Fr
         row: at / width % height,
         column: at % width,
         value: values[at],
+        cause: of_no_number(half),
     })
 }
 

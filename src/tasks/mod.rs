@@ -1,6 +1,7 @@
 //! What models are for: images, label images or tables in, images or tables out.
 
 mod args;
+mod cause;
 mod classify;
 mod frames;
 mod kind;

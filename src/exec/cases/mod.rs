@@ -171,10 +171,9 @@ impl Family {
     }
 
     /// Whether values between ops may be kept in float16 without more being lost than what is kept so loses. Random
-    /// networks have norms of next to nothing, in which every digit is lost; and a mean that is large leaves float16 none
-    /// for the deviation.
+    /// networks have norms of next to nothing, in which every digit is lost.
     pub fn is_fit_for_half(self) -> bool {
-        !matches!(self, Self::Network | Self::LargeMean)
+        self != Self::Network
     }
 }
 

@@ -212,6 +212,8 @@ impl Lowering<'_> {
         constants.extend([
             ("PIXELS", Constant::Count(pixels as u32)),
             ("REDUCED", Constant::Bool(reduced)),
+            ("SPLIT_SOURCE", Constant::Bool(source.split)),
+            ("SPLIT_RESULT", Constant::Bool(result.split)),
         ]);
         self.push(Dispatch {
             what: self.words([spread.norm, spread.product, spread.depthwise, spread.gate]),
@@ -301,9 +303,10 @@ impl Lowering<'_> {
         let scale = mix.scale.map(|scale| graph.node(scale).inputs[1]);
         let skip = graph.node(mix.residuals[0]).inputs[1];
         let scale_place = scale.map_or(0, |scale| self.operand(scale, own).offset);
+        let skip_place = self.operand(skip, own);
         numbers.extend([
             ("scale", scale_place),
-            ("skip", self.operand(skip, own).offset),
+            ("skip", skip_place.offset),
             ("result", result.offset),
             ("result_vectors", result.width()),
             ("result_channels", result.shape.channels as u32),
@@ -341,6 +344,9 @@ impl Lowering<'_> {
             ("ROOM", Constant::Count(room as u32)),
             ("SHARED", Constant::Count(all as u32)),
             ("PIXELS", Constant::Count(PIXELS as u32)),
+            ("SPLIT_SOURCE", Constant::Bool(source.split)),
+            ("SPLIT_SKIP", Constant::Bool(skip_place.split)),
+            ("SPLIT_RESULT", Constant::Bool(result.split)),
         ]);
         let [first, second, third] = mix.products;
         let named = [

@@ -268,7 +268,9 @@ impl Dense<'_> {
             ("SCALED", Constant::Bool(self.norm.is_some())),
             ("REDUCED", Constant::Bool(self.reduced)),
             ("SLIDES", Constant::Bool(step[1] == 1)),
+            ("SPLIT_RESULT", Constant::Bool(self.result.split)),
         ]);
+        constants.extend(self.source.constants());
         let taps = phase.taps[0].len() * phase.taps[1].len();
         Dispatch {
             what: self.what.clone(),

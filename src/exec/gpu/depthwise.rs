@@ -78,7 +78,9 @@ impl Lowering<'_> {
             ("GATED", Constant::Bool(gate)),
             ("REDUCED", Constant::Bool(reduced)),
             ("SLIDES", Constant::Bool(conv.stride[1] == 1)),
+            ("SPLIT_RESULT", Constant::Bool(result.split)),
         ]);
+        constants.extend(source.constants());
         let named = pass.before.iter().copied().chain([value]);
         let mut what = self.words(named.chain(pass.after.iter().copied()));
         if gate {

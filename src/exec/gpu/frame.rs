@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::lower::THREADS;
 use super::place::{Place, vectors};
 use super::record::{Dispatch, folded};
-use super::shader::{Kernel, Shader};
+use super::shader::{Constant, Kernel, Shader};
 use crate::exec::{Finish, Frame, frame::sources};
 use crate::image::{PixelType, Windows};
 
@@ -121,7 +121,7 @@ impl Tables {
             ("scalings", self.scalings),
             ("first", first as u32),
         ];
-        around(Kernel::Gather, numbers, vectors(input.shape))
+        around(Kernel::Gather, Some(input), numbers, vectors(input.shape))
     }
 
     /// Adds the results of `count` windows from `first` on to the frame's sums.
@@ -158,7 +158,7 @@ impl Tables {
             ("rows", rows.len() as u32),
         ];
         let items = (channels + 1) * rows.len() * width;
-        around(Kernel::Blend, numbers, items)
+        around(Kernel::Blend, Some(output), numbers, items)
     }
 
     /// Makes the frame's sums its result.
@@ -175,7 +175,7 @@ impl Tables {
             ("scalings", self.backs),
             ("finish", finish),
         ];
-        around(Kernel::Finish, numbers, channels * pixels)
+        around(Kernel::Finish, None, numbers, channels * pixels)
     }
 }
 
@@ -197,7 +197,7 @@ pub(super) fn enter(input: Place, pitch: usize) -> Dispatch {
         ("channels", input.shape.channels as u32),
         ("pixels", input.shape.pixels() as u32),
     ];
-    around(Kernel::Enter, numbers, vectors(input.shape))
+    around(Kernel::Enter, Some(input), numbers, vectors(input.shape))
 }
 
 /// Results to planar images.
@@ -209,13 +209,28 @@ pub(super) fn leave(output: Place, pitch: usize) -> Dispatch {
         ("channels", output.shape.channels as u32),
         ("pixels", output.shape.pixels() as u32),
     ];
-    around(Kernel::Leave, numbers, output.shape.elements())
+    around(
+        Kernel::Leave,
+        Some(output),
+        numbers,
+        output.shape.elements(),
+    )
 }
 
-fn around(kernel: Kernel, numbers: Vec<(&'static str, u32)>, items: usize) -> Dispatch {
+/// A dispatch that reads or writes that value of the network.
+fn around(
+    kernel: Kernel,
+    value: Option<Place>,
+    numbers: Vec<(&'static str, u32)>,
+    items: usize,
+) -> Dispatch {
+    let split = value.map(|place| ("SPLIT", Constant::Bool(place.split)));
     Dispatch {
         what: kernel.name().to_owned(),
-        shader: Shader::plain(kernel),
+        shader: Shader {
+            constants: split.into_iter().collect(),
+            ..Shader::plain(kernel)
+        },
         numbers,
         steps: Vec::new(),
         workgroups: folded(items.div_ceil(THREADS)),
@@ -223,9 +238,9 @@ fn around(kernel: Kernel, numbers: Vec<(&'static str, u32)>, items: usize) -> Di
     }
 }
 
-/// One dispatch of every kind, for tests.
+/// One dispatch of every kind, for tests; the network's input and output are split, or are not.
 #[cfg(test)]
-pub(super) fn examples() -> Vec<Dispatch> {
+pub(super) fn examples(split: bool) -> Vec<Dispatch> {
     use std::sync::Arc;
 
     use crate::image::{Blending, Pixels, Scaling};
@@ -240,6 +255,7 @@ pub(super) fn examples() -> Vec<Dispatch> {
     let place = Place {
         offset: 0,
         shape: Shape::new(1, 8, 8),
+        split,
     };
     let tables = Tables::new(&frame);
     vec![

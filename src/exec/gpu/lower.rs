@@ -2,9 +2,10 @@
 
 use super::constants::Constants;
 use super::pass::{Core, Pass, passes};
-use super::place::{Place, Source, vectors, width};
+use super::place::{Place, Source, stored_as, vectors, width};
 use super::record::{Dispatch, LANES, Recording};
-use super::shader::Kernel;
+use super::shader::{Kernel, Precision};
+use super::split::split;
 use super::step::{Step, step};
 use super::traffic::Traffic;
 use super::tuning::Tuning;
@@ -17,18 +18,25 @@ pub(super) const THREADS: usize = 64;
 /// A partial result of a reduction takes so many vectors.
 const PARTIAL: usize = 3;
 
-/// Makes the recording of a program for a kind of device.
+/// Makes the recording of a program for a kind of device, whose values are stored in that precision.
 ///
 /// # Errors
 /// Fails if a program's values cannot be counted in 32 bits.
-pub(crate) fn lower(program: &Program, tuning: Tuning) -> Result<Recording, ExecError> {
-    let (places, size) = program.places_by(vectors);
+pub(crate) fn lower(
+    program: &Program,
+    tuning: Tuning,
+    precision: Precision,
+) -> Result<Recording, ExecError> {
+    let split = split(program, precision);
+    let taken = |value: ValueId| vectors_of(&program.graph, &split, value);
+    let (places, size) = program.places_by(taken);
     let mut lowering = Lowering {
         graph: &program.graph,
         places: places
             .iter()
             .map(|place| place.as_ref().map(|range| range.start))
             .collect(),
+        split,
         constants: Constants::default(),
         dispatches: Vec::new(),
         traffic: Vec::new(),
@@ -52,6 +60,8 @@ pub(crate) fn lower(program: &Program, tuning: Tuning) -> Result<Recording, Exec
 pub(super) struct Lowering<'a> {
     pub(super) graph: &'a Graph,
     places: Vec<Option<usize>>,
+    /// Which values are stored as two numbers for one.
+    split: Vec<bool>,
     pub(super) constants: Constants,
     dispatches: Vec<Dispatch>,
     /// What dispatches must read and write, as far as that has been noted.
@@ -92,8 +102,8 @@ impl Lowering<'_> {
             pitch: self.size,
             // A partial result is counted as one.
             scratch_pitch: self.scratch * PARTIAL,
-            input: input.offset,
-            output: output.offset,
+            input,
+            output,
         })
     }
 
@@ -103,18 +113,20 @@ impl Lowering<'_> {
         Place {
             offset: offset as u32,
             shape: self.graph.shape(value),
+            split: self.split[value.index()],
         }
     }
 
-    /// Room for a value that only this chain needs.
-    pub(super) fn room(&mut self, shape: Shape) -> Place {
-        let offset = self.next;
-        self.next += vectors(shape);
-        self.size = self.size.max(self.next);
-        Place {
-            offset: offset as u32,
+    /// Room for something that only this chain needs.
+    pub(super) fn room(&mut self, shape: Shape, split: bool) -> Place {
+        let place = Place {
+            offset: self.next as u32,
             shape,
-        }
+            split,
+        };
+        self.next += place.vectors();
+        self.size = self.size.max(self.next);
+        place
     }
 
     pub(super) fn push(&mut self, dispatch: Dispatch) {
@@ -136,7 +148,7 @@ impl Lowering<'_> {
                     let result = self.place(*first);
                     self.concatenate(&chain.source, result);
                     source = Source::one(result);
-                    let moved = vectors(result.shape);
+                    let moved = result.vectors();
                     self.note([result.shape; 2], moved, moved);
                 }
                 rest
@@ -154,7 +166,10 @@ impl Lowering<'_> {
             let last = index + 1 == passes.len();
             let result = match last && chain.kept {
                 true => self.place(pass.result),
-                false => self.room(self.graph.shape(pass.result)),
+                false => {
+                    let split = self.split[pass.result.index()];
+                    self.room(self.graph.shape(pass.result), split)
+                }
             };
             let reduced = last && !chain.reductions.is_empty();
             tiles = self.pass(pass, source, result, &own, reduced);
@@ -163,7 +178,7 @@ impl Lowering<'_> {
             let read = source.vectors() + self.operands(made, &read_by_source);
             read_by_source = vec![pass.result];
             let shape = self.graph.shape(pass.result);
-            self.note([source.shape, shape], read, vectors(shape));
+            self.note([source.shape, shape], read, result.vectors());
             own.push((pass.result, result));
             source = Source::one(result);
         }
@@ -178,13 +193,13 @@ impl Lowering<'_> {
         if let Some(conv) = self.squeezed(chain, following) {
             self.squeeze(conv, source.shape, tiles);
             let shape = self.graph.shape(conv);
-            self.note([source.shape, shape], 0, vectors(shape));
+            self.note([source.shape, shape], 0, self.place(conv).vectors());
             return true;
         }
         for reduction in &chain.reductions {
             self.merge(*reduction, source.shape, tiles);
             let shape = self.graph.shape(*reduction);
-            self.note([source.shape, shape], 0, vectors(shape));
+            self.note([source.shape, shape], 0, self.place(*reduction).vectors());
         }
         false
     }
@@ -204,8 +219,10 @@ impl Lowering<'_> {
                 }
             }
         }
-        let shapes = read.iter().map(|value| self.graph.shape(*value));
-        shapes.map(vectors).sum()
+        let taken = read
+            .iter()
+            .map(|value| vectors_of(self.graph, &self.split, *value));
+        taken.sum()
     }
 
     /// Notes what the dispatches that were recorded since the last time must read and write together, in vectors. Where
@@ -263,7 +280,7 @@ impl Lowering<'_> {
             _ => {
                 let channels = places.iter().map(|place| place.shape.channels).sum();
                 let shape = places[0].shape.with_channels(channels);
-                let room = self.room(shape);
+                let room = self.room(shape, false);
                 self.concatenate(values, room);
                 Source::one(room)
             }
@@ -324,6 +341,11 @@ impl Lowering<'_> {
             .collect();
         names.join(", ")
     }
+}
+
+/// How many vectors a value takes.
+fn vectors_of(graph: &Graph, split: &[bool], value: ValueId) -> usize {
+    stored_as(split[value.index()]) * vectors(graph.shape(value))
 }
 
 /// The steps up to the one with that result, and the others.

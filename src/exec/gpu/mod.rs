@@ -27,6 +27,7 @@ mod reduction;
 mod resident;
 mod session;
 mod shader;
+mod split;
 mod staging;
 mod step;
 mod submission;
@@ -163,7 +164,8 @@ impl AdapterKind {
 
 /// What [`session`] dispatches for a program, with what is around the network.
 fn kernels(program: &Program, is_frame: bool, tuning: Tuning) -> Result<Vec<Kernel>, ExecError> {
-    let recording = lower::lower(program, tuning)?;
+    // They are the same in every precision.
+    let recording = lower::lower(program, tuning, Precision::Single)?;
     let own = recording
         .dispatches
         .iter()

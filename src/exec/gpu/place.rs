@@ -1,6 +1,7 @@
 //! Where values lie in an image, and what a kernel reads as one value.
 
 use super::record::LANES;
+use super::shader::Constant;
 use crate::nn::Shape;
 
 /// Where a value lies in an image, in vectors.
@@ -8,6 +9,8 @@ use crate::nn::Shape;
 pub(super) struct Place {
     pub(super) offset: u32,
     pub(super) shape: Shape,
+    /// Whether each of its vectors is stored as two.
+    pub(super) split: bool,
 }
 
 impl Place {
@@ -15,6 +18,21 @@ impl Place {
     pub(super) fn width(&self) -> u32 {
         width(self.shape)
     }
+
+    /// How many vectors are stored for each of its own.
+    pub(super) fn stored_as(&self) -> usize {
+        stored_as(self.split)
+    }
+
+    /// How many vectors it takes.
+    pub(super) fn vectors(&self) -> usize {
+        self.stored_as() * vectors(self.shape)
+    }
+}
+
+/// How many vectors are stored for each of a value's.
+pub(super) fn stored_as(split: bool) -> usize {
+    if split { 2 } else { 1 }
 }
 
 /// The vectors of a pixel.
@@ -22,7 +40,7 @@ pub(super) fn width(shape: Shape) -> u32 {
     shape.channels.div_ceil(LANES) as u32
 }
 
-/// How many vectors a value takes.
+/// How many vectors a value of that shape has.
 pub(super) fn vectors(shape: Shape) -> usize {
     shape.channels.div_ceil(LANES) * shape.pixels()
 }
@@ -55,12 +73,21 @@ impl Source {
         ]
     }
 
+    /// As the constants of kernels with `shaders/shared/source.wgsl` have it.
+    pub(super) fn constants(&self) -> [(&'static str, Constant); 2] {
+        let second = self.second.is_some_and(|place| place.split);
+        [
+            ("SPLIT0", Constant::Bool(self.first.split)),
+            ("SPLIT1", Constant::Bool(second)),
+        ]
+    }
+
     pub(super) fn width(&self) -> u32 {
         self.first.width() + self.second.map_or(0, |place| place.width())
     }
 
     /// How many vectors it takes.
     pub(super) fn vectors(&self) -> usize {
-        self.width() as usize * self.shape.pixels()
+        self.first.vectors() + self.second.map_or(0, |place| place.vectors())
     }
 }

@@ -16,7 +16,10 @@ impl Lowering<'_> {
         own: &[(ValueId, Place)],
     ) {
         let (before, steps) = self.steps(&pass.before, own);
+        let mut constants = vec![("SPLIT_RESULT", Constant::Bool(result.split))];
+        constants.extend(source.constants());
         let shader = Shader {
+            constants,
             before,
             ..Shader::plain(Kernel::Pointwise)
         };
@@ -65,10 +68,15 @@ impl Lowering<'_> {
             ("bias", learnt[1]),
             ("result", result.offset),
         ]);
+        let mut constants = vec![
+            ("MODE", Constant::Count(mode)),
+            ("SPLIT_RESULT", Constant::Bool(result.split)),
+        ];
+        constants.extend(source.constants());
         self.push(Dispatch {
             what: self.words(pass.before.iter().copied().chain([value])),
             shader: Shader {
-                constants: vec![("MODE", Constant::Count(mode))],
+                constants,
                 before,
                 ..Shader::plain(Kernel::Across)
             },

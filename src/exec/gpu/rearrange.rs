@@ -49,7 +49,7 @@ impl Lowering<'_> {
         let Some(second) = source.second else {
             return source.first;
         };
-        let room = self.room(source.shape);
+        let room = self.room(source.shape, false);
         for (place, to) in [(source.first, 0), (second, source.first.shape.channels)] {
             let mut part = Moved::plain(place, room);
             part.to = to;
@@ -78,7 +78,11 @@ impl Lowering<'_> {
         self.push(Dispatch {
             what: what.to_owned(),
             shader: Shader {
-                constants: vec![("GATED", Constant::Bool(moved.gated))],
+                constants: vec![
+                    ("GATED", Constant::Bool(moved.gated)),
+                    ("SPLIT_SOURCE", Constant::Bool(from.split)),
+                    ("SPLIT_RESULT", Constant::Bool(to.split)),
+                ],
                 ..Shader::plain(Kernel::Rearrange)
             },
             numbers: vec![

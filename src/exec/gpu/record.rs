@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::place::Place;
 use super::shader::Shader;
 use super::traffic::Traffic;
 
@@ -39,9 +40,9 @@ pub(crate) struct Recording {
     pub(crate) pitch: usize,
     /// From an image's partial results to the next image's, in vectors.
     pub(crate) scratch_pitch: usize,
-    /// Where the input and the output lie in an image, in vectors.
-    pub(crate) input: u32,
-    pub(crate) output: u32,
+    /// Where the input and the output lie in an image.
+    pub(super) input: Place,
+    pub(super) output: Place,
 }
 
 impl Dispatch {

@@ -37,10 +37,12 @@ impl Lowering<'_> {
             ("blocks", blocks as u32),
             ("scratch_pitch", 0),
         ]);
+        let mut constants = workgroup_constants(slots, rows);
+        constants.extend(source.constants());
         self.push(Dispatch {
             what: "partial moments".to_owned(),
             shader: Shader {
-                constants: workgroup_constants(slots, rows),
+                constants,
                 ..Shader::plain(Kernel::Reduce)
             },
             numbers,

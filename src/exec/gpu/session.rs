@@ -11,6 +11,7 @@ use super::memory::{image_bytes, scratch_bytes};
 use super::place::Place;
 use super::record::Recording;
 use super::resident::{Resident, Stage, Work};
+use super::shader::Precision;
 use super::submission::images_within;
 use super::traffic::Traffic;
 use super::upload::bytes;
@@ -63,7 +64,7 @@ impl GpuSession {
         windows: Option<NonZeroUsize>,
         profile: bool,
     ) -> Result<Self, ExecError> {
-        let recording = lower(&program, device.tuning)?;
+        let recording = lower(&program, device.tuning, device.precision)?;
         let largest = image_bytes(&device, &recording).max(scratch_bytes(&recording));
         let learnt = size_of_val(&*recording.constants) as u64;
         device.holds("the values of one image", largest, SMALLER_WINDOWS)?;
@@ -77,10 +78,9 @@ impl GpuSession {
         let most = device.largest().min(MOST_BYTES.max(largest));
         let at_once = (most / largest.max(1)).clamp(1, 65535) as usize;
         let at_once = windows.map_or(at_once, |windows| windows.get().min(at_once));
-        let place = |offset, shape| Place { offset, shape };
         Ok(Self {
-            input: place(recording.input, program.input()),
-            output: place(recording.output, program.output()),
+            input: recording.input,
+            output: recording.output,
             resident: Resident::new(device, &recording, DEPTH, profile)?,
             recording: Arc::new(recording),
             program,
@@ -335,6 +335,10 @@ impl Session for GpuSession {
             .saturating_add(scratch_bytes(&self.recording))
             .saturating_add(size_of_val(&*self.recording.constants) as u64);
         device.holds_together("a frame with its network", whole, ANOTHER_DEVICE)
+    }
+
+    fn is_half(&self) -> bool {
+        self.resident.device.precision == Precision::Half
     }
 
     fn depth(&self) -> usize {

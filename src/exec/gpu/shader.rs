@@ -63,6 +63,7 @@ impl fmt::Display for Constant {
     }
 }
 
+const ARENA: &str = include_str!("../../../shaders/shared/arena.wgsl");
 const GRID: &str = include_str!("../../../shaders/shared/grid.wgsl");
 const NAN: &str = include_str!("../../../shaders/shared/nan.wgsl");
 const VALUES: &str = include_str!("../../../shaders/shared/values.wgsl");
@@ -97,7 +98,8 @@ impl Kernel {
     ];
 
     /// What kernels of dense convolutions share.
-    const CONVOLVES: &'static [&'static str] = &[VALUES, SOURCE, STEPS, PIXEL, MOMENTS, DENSE];
+    const CONVOLVES: &'static [&'static str] =
+        &[ARENA, VALUES, SOURCE, STEPS, PIXEL, MOMENTS, DENSE];
 
     /// The name of its file.
     pub(crate) fn name(self) -> &'static str {
@@ -126,21 +128,33 @@ impl Kernel {
             Self::Depthwise => (
                 "depthwise",
                 own!("depthwise"),
-                &[VALUES, SOURCE, STEPS, MOMENTS],
+                &[ARENA, VALUES, SOURCE, STEPS, MOMENTS],
             ),
-            Self::Pointwise => ("pointwise", own!("pointwise"), &[VALUES, SOURCE, STEPS]),
-            Self::Across => ("across", own!("across"), &[VALUES, SOURCE, STEPS, PIXEL]),
-            Self::Rearrange => ("rearrange", own!("rearrange"), &[VALUES]),
-            Self::Reduce => ("reduce", own!("reduce"), &[VALUES, SOURCE, STEPS, MOMENTS]),
-            Self::Merge => ("merge", own!("merge"), &[VALUES, MOMENTS]),
-            Self::Squeeze => ("squeeze", own!("squeeze"), &[VALUES, MOMENTS]),
-            Self::Spread => ("spread", own!("spread"), &[VALUES, MOMENTS]),
-            Self::Mix => ("mix", own!("mix"), &[VALUES]),
-            Self::Gather => ("gather", own!("gather"), &[FRAME]),
-            Self::Blend => ("blend", own!("blend"), &[FRAME]),
-            Self::Finish => ("finish", own!("finish"), &[FRAME]),
-            Self::Enter => ("enter", own!("enter"), &[FRAME]),
-            Self::Leave => ("leave", own!("leave"), &[FRAME]),
+            Self::Pointwise => (
+                "pointwise",
+                own!("pointwise"),
+                &[ARENA, VALUES, SOURCE, STEPS],
+            ),
+            Self::Across => (
+                "across",
+                own!("across"),
+                &[ARENA, VALUES, SOURCE, STEPS, PIXEL],
+            ),
+            Self::Rearrange => ("rearrange", own!("rearrange"), &[ARENA, VALUES]),
+            Self::Reduce => (
+                "reduce",
+                own!("reduce"),
+                &[ARENA, VALUES, SOURCE, STEPS, MOMENTS],
+            ),
+            Self::Merge => ("merge", own!("merge"), &[ARENA, VALUES, MOMENTS]),
+            Self::Squeeze => ("squeeze", own!("squeeze"), &[ARENA, VALUES, MOMENTS]),
+            Self::Spread => ("spread", own!("spread"), &[ARENA, VALUES, MOMENTS]),
+            Self::Mix => ("mix", own!("mix"), &[ARENA, VALUES]),
+            Self::Gather => ("gather", own!("gather"), &[ARENA, FRAME]),
+            Self::Blend => ("blend", own!("blend"), &[ARENA, FRAME]),
+            Self::Finish => ("finish", own!("finish"), &[ARENA, FRAME]),
+            Self::Enter => ("enter", own!("enter"), &[ARENA, FRAME]),
+            Self::Leave => ("leave", own!("leave"), &[ARENA, FRAME]),
         }
     }
 
@@ -164,8 +178,8 @@ impl Shader {
     pub(crate) fn text(&self, precision: Precision) -> String {
         let (_, own, shared) = self.kernel.parts();
         let mut text = String::from(match precision {
-            Precision::Single => "alias Stored = vec4f;\n",
-            Precision::Half => "enable f16;\nalias Stored = vec4h;\n",
+            Precision::Single => "alias Stored = vec4f;\nconst HALF = false;\n",
+            Precision::Half => "enable f16;\nalias Stored = vec4h;\nconst HALF = true;\n",
         });
         for (name, value) in &self.constants {
             let _ = writeln!(text, "const {name} = {value};");

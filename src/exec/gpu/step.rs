@@ -58,7 +58,7 @@ pub(super) fn step(
             let shape = graph.shape(operand);
             let place = place(operand);
             Step {
-                call: combined(*binary, shape, node.shape),
+                call: combined(*binary, [shape, node.shape], place.split),
                 numbers: [place.offset, place.width(), 0, 0],
             }
         }
@@ -77,7 +77,7 @@ fn normalise(
 ) -> Step {
     let groups = moments.shape.channels / 2;
     if groups == channels && groups.is_multiple_of(4) {
-        let inverses = moments.offset + (groups / 4) as u32;
+        let inverses = moments.offset + (moments.stored_as() * groups / 4) as u32;
         let learnt = [constants.push(weight), constants.push(bias)];
         return Step {
             call: "normalise(v, at, op)",
@@ -97,37 +97,28 @@ fn normalise(
     }
 }
 
-fn combined(binary: Binary, operand: Shape, shape: Shape) -> &'static str {
-    let kind = if operand == shape {
-        0
-    } else if operand == Shape::vector(shape.channels) {
-        1
-    } else {
-        2
-    };
-    let calls = match binary {
-        Binary::Add => [
-            "v + image(at, op)",
-            "v + channels(at, op)",
-            "v + plane(at, op)",
-        ],
-        Binary::Subtract => [
-            "v - image(at, op)",
-            "v - channels(at, op)",
-            "v - plane(at, op)",
-        ],
-        Binary::Multiply => [
-            "v * image(at, op)",
-            "v * channels(at, op)",
-            "v * plane(at, op)",
-        ],
-        Binary::Divide => [
-            "v / image(at, op)",
-            "v / channels(at, op)",
-            "v / plane(at, op)",
-        ],
-    };
-    calls[kind]
+fn combined(binary: Binary, [operand, shape]: [Shape; 2], split: bool) -> &'static str {
+    macro_rules! calls {
+        ($sign:literal) => {
+            match (
+                operand == shape,
+                operand == Shape::vector(shape.channels),
+                split,
+            ) {
+                (true, _, false) => concat!("v ", $sign, " image(at, op)"),
+                (true, _, true) => concat!("v ", $sign, " split_image(at, op)"),
+                (_, true, _) => concat!("v ", $sign, " channels(at, op)"),
+                (_, _, false) => concat!("v ", $sign, " plane(at, op)"),
+                (_, _, true) => concat!("v ", $sign, " split_plane(at, op)"),
+            }
+        };
+    }
+    match binary {
+        Binary::Add => calls!("+"),
+        Binary::Subtract => calls!("-"),
+        Binary::Multiply => calls!("*"),
+        Binary::Divide => calls!("/"),
+    }
 }
 
 fn apply(function: &Function, constants: &mut Constants) -> Step {

@@ -11,7 +11,8 @@ use super::shader::{Constant, Kernel, Precision, Shader};
 use super::tuning::Tuning;
 use crate::exec::cases::{Family, Input};
 use crate::nn::{
-    Binary, Conv, Function, Graph, GraphBuilder, Kind, Network, Op, Shape, StateDict, ValueId, fuse,
+    Binary, Conv, Function, Graph, GraphBuilder, Kind, Network, Op, Program, Shape, StateDict,
+    ValueId, fuse,
 };
 use crate::weights::tensor::{DType, Tensor, contiguous_strides};
 
@@ -48,16 +49,28 @@ fn least(kind: AdapterKind) -> Tuning {
     Tuning::of(kind, LEAST)
 }
 
-fn nafnet(width: usize, tuning: Tuning) -> Recording {
+fn nafnet_graph(width: usize) -> Graph {
     let args = json!({"img_channel": 1, "width": width, "middle_blk_num": 1,
         "enc_blk_nums": [1], "dec_blk_nums": [1]});
-    lower(&fuse(network(Kind::NafNet, args, [32, 32])), tuning).unwrap()
+    network(Kind::NafNet, args, [32, 32])
+}
+
+fn unet_graph() -> Graph {
+    let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1, "channels": [8, 16],
+        "strides": [2], "num_res_units": 1});
+    network(Kind::MonaiUnet, args, [32, 32])
+}
+
+fn single(graph: Graph, tuning: Tuning) -> Recording {
+    lower(&fuse(graph), tuning, Precision::Single).unwrap()
+}
+
+fn nafnet(width: usize, tuning: Tuning) -> Recording {
+    single(nafnet_graph(width), tuning)
 }
 
 fn unet(tuning: Tuning) -> Recording {
-    let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1, "channels": [8, 16],
-        "strides": [2], "num_res_units": 1});
-    lower(&fuse(network(Kind::MonaiUnet, args, [32, 32])), tuning).unwrap()
+    single(unet_graph(), tuning)
 }
 
 /// What each dispatch computes, and by which kernel; one that is made again and again is counted.
@@ -145,8 +158,8 @@ fn the_units_of_a_unet_are_fused() {
 fn a_whole_nafnet_is_few_dispatches() {
     let args = json!({"img_channel": 1, "width": 32, "middle_blk_num": 1,
         "enc_blk_nums": [1, 1, 1], "dec_blk_nums": [1, 1, 1]});
-    let program = fuse(network(Kind::NafNet, args, [256, 256]));
-    let recording = lower(&program, Tuning::of(AdapterKind::Discrete, 32768)).unwrap();
+    let tuning = Tuning::of(AdapterKind::Discrete, 32768);
+    let recording = single(network(Kind::NafNet, args, [256, 256]), tuning);
     assert!(recording.dispatches.len() <= 35);
     assert_snapshot!(outline(&recording));
 }
@@ -155,8 +168,8 @@ fn a_whole_nafnet_is_few_dispatches() {
 fn a_whole_unet_is_few_dispatches() {
     let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1,
         "channels": [16, 32, 64, 128, 256], "strides": [2, 2, 2, 2], "num_res_units": 2});
-    let program = fuse(network(Kind::MonaiUnet, args, [256, 256]));
-    let recording = lower(&program, Tuning::of(AdapterKind::Discrete, 32768)).unwrap();
+    let tuning = Tuning::of(AdapterKind::Discrete, 32768);
+    let recording = single(network(Kind::MonaiUnet, args, [256, 256]), tuning);
     assert_snapshot!(outline(&recording));
 }
 
@@ -175,7 +188,7 @@ fn conv(inputs: usize, outputs: usize, kernel: usize) -> Conv {
 }
 
 /// Every op once, alone and before and after convolutions.
-fn others(tuning: Tuning) -> Vec<Recording> {
+fn others() -> Vec<Graph> {
     let shape = Shape::new(8, 6, 6);
     let list = |value: f32| vec![value; 8].into();
     let slopes = list(0.5);
@@ -256,21 +269,22 @@ fn others(tuning: Tuning) -> Vec<Recording> {
         let v: ValueId = b.push(Op::Conv(depthwise.clone()), &[v]).unwrap();
         made.push(b.finish(v));
     }
-    let recordings = made
-        .into_iter()
-        .map(|graph| lower(&fuse(graph), tuning).unwrap());
-    recordings.collect()
+    made
 }
 
 /// All dispatches of the networks above, and those around a network.
-pub(super) fn dispatches() -> Vec<Dispatch> {
-    let mut recordings = Vec::new();
-    for tuning in KINDS.map(least) {
-        recordings.extend([nafnet(32, tuning), nafnet(6, tuning), unet(tuning)]);
-        recordings.extend(others(tuning));
-    }
-    let all = recordings.into_iter().flat_map(|r| r.dispatches);
-    all.chain(super::frame::examples()).collect()
+pub(super) fn dispatches(precision: Precision) -> Vec<Dispatch> {
+    let mut graphs = others();
+    graphs.extend([nafnet_graph(32), nafnet_graph(6), unet_graph()]);
+    let programs: Vec<Program> = graphs.into_iter().map(fuse).collect();
+    let lowered = |tuning: Tuning| {
+        let programs = programs.iter();
+        programs.map(move |program| lower(program, tuning, precision).unwrap())
+    };
+    let recordings = KINDS.map(least).into_iter().flat_map(lowered);
+    let all = recordings.flat_map(|recording| recording.dispatches);
+    let around = super::frame::examples(precision == Precision::Half);
+    all.chain(around).collect()
 }
 
 /// Every file of `shaders/` is run by one of the cases that every device is checked with.
@@ -302,12 +316,16 @@ fn parsed(shader: &Shader, precision: Precision) -> naga::Module {
 /// Every shader is valid, and can be translated to what drivers take.
 #[test]
 fn shaders_are_valid_and_can_be_translated() {
-    let shaders: HashSet<Shader> = dispatches().into_iter().map(|d| d.shader).collect();
-    let kernels: HashSet<Kernel> = shaders.iter().map(|shader| shader.kernel).collect();
-    assert_eq!(kernels.len(), Kernel::ALL.len());
+    let shaders = [Precision::Single, Precision::Half].map(|precision| {
+        let dispatches = dispatches(precision).into_iter();
+        let shaders: HashSet<Shader> = dispatches.map(|dispatch| dispatch.shader).collect();
+        let kernels: HashSet<Kernel> = shaders.iter().map(|shader| shader.kernel).collect();
+        assert_eq!(kernels.len(), Kernel::ALL.len());
+        (precision, shaders)
+    });
     for (shader, precision) in shaders
         .iter()
-        .flat_map(|shader| [(shader, Precision::Single), (shader, Precision::Half)])
+        .flat_map(|(precision, shaders)| shaders.iter().map(|shader| (shader, *precision)))
     {
         let module = parsed(shader, precision);
         let capabilities = match precision {
@@ -347,7 +365,7 @@ fn shaders_are_valid_and_can_be_translated() {
 #[test]
 fn dispatches_give_kernels_what_they_ask_for() {
     let mut seen = HashSet::new();
-    for dispatch in dispatches() {
+    for dispatch in dispatches(Precision::Single) {
         assert!(dispatch.words().len() * 4 <= super::device::SLOT);
         let steps = dispatch.shader.before.len() + dispatch.shader.after.len();
         assert_eq!(dispatch.steps.len(), steps);

@@ -1,7 +1,7 @@
 //! What dispatches must at least read and write: each value once for an image, learnt numbers once for a batch.
 
 use super::memory::number_bytes;
-use super::place::{Place, vectors};
+use super::place::Place;
 use super::record::LANES;
 use super::shader::Precision;
 use crate::exec::Frame;
@@ -63,7 +63,7 @@ impl Traffic {
 
     fn around(place: Place, frame_bytes: usize) -> Self {
         Self {
-            values: (LANES * vectors(place.shape)) as u64,
+            values: (LANES * place.vectors()) as u64,
             frame: frame_bytes as u64,
             ..Self::default()
         }
@@ -91,8 +91,14 @@ mod tests {
         let place = Place {
             offset: 0,
             shape: Shape::new(3, 2, 2),
+            split: false,
         };
         let traffic = Traffic::planar(place);
         assert_eq!((traffic.values, traffic.frame), (16, 48));
+        let traffic = Traffic::planar(Place {
+            split: true,
+            ..place
+        });
+        assert_eq!((traffic.values, traffic.frame), (32, 48));
     }
 }
