@@ -74,6 +74,7 @@ class Model:
         images: NDArray[Any],
         how: How,
         raw: bool,
+        gaussian: Optional[bool],
         progress: Optional[Callable[[int, int], object]],
     ) -> NDArray[np.float32]: ...
     def classify(

@@ -139,7 +139,7 @@ class ImageModel(Model):
         """
         images, axes = stack(array, "the image")
         raw = not rescale and self.task == "focus"
-        result = self._core.predict(images, how(device, precision, threads), raw, progress)
+        result = self._core.predict(images, how(device, precision, threads), raw, None, progress)
         return unstacked(result, axes)
 
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use model_bundle::config::{Model as Declared, read_bundle_config};
 use model_bundle::exec::gpu::Precision;
 use model_bundle::exec::{DeviceChoice, ExecError};
+use model_bundle::image::Blending;
 use model_bundle::progress::Progress;
 use model_bundle::runner::{Images, Kind as Made, Runner, Setup, TaskError};
 use model_bundle::subject::{Given, Subject};
@@ -334,23 +335,30 @@ impl Model {
         checked.map_err(|error| error.raised(py))
     }
 
-    /// Runs it on `[T, C, H, W]`; with `raw`, the result stays as the network gives it.
+    /// Runs it on `[T, C, H, W]`; with `raw`, the result stays as the network gives it. `gaussian` is whether the middle
+    /// of a window counts most, or all of it the same; `None` is the task's own way.
     fn predict<'py>(
         &self,
         py: Python<'py>,
         images: &Bound<'py, PyAny>,
         how: How,
         raw: bool,
+        gaussian: Option<bool>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyArray4<f32>>> {
         let stack = Stack::of(images)?;
         let view = stack.view();
         let [frames, _, height, width] = view.shape();
+        let blending = gaussian.map(|gaussian| match gaussian {
+            true => Blending::Gaussian,
+            false => Blending::Constant,
+        });
         let (channels, numbers) = self.with(py, how, progress.as_ref(), |made, progress| {
             let Made::Images(images) = made else {
                 return Err(Trouble::Kind);
             };
             images.keep_raw(raw);
+            images.blend(blending);
             run_frames(images, view, progress)
         })?;
         let shape = (frames, channels, height, width);

@@ -1,6 +1,7 @@
 """HiTMicTools' classes: its arguments in, its results out; and its pipelines with them."""
 
 import csv
+import inspect
 import json
 import multiprocessing
 import os
@@ -57,6 +58,18 @@ def bf_focus(rods):
 
 
 @pytest.fixture(scope="module")
+def fl_focus(rods):
+    return FocusRestorer(
+        str(rods / "models/fl_focus_v3.pth"),
+        NAFNet(**network(rods, "fl_focus_v3")),
+        64,
+        0.25,
+        "fixed_range",
+        scaler_args={"bit_depth": 12},
+    )
+
+
+@pytest.fixture(scope="module")
 def segmentator(rods):
     return Segmentator(
         rods / "models/unet_segm.pth",
@@ -82,14 +95,28 @@ def test_focus_is_restored_as_there(bf_focus, frames):
     # A channel of a stack [T, Z, C, H, W], as pipelines hand it over.
     stack = np.zeros((3, 1, 2, *frames.bf.shape[1:]), np.float32)
     stack[:, 0, 1] = frames.bf
-    found = bf_focus.predict(stack[:, 0, 1], batch_size=1, padding_mode="reflect", **PIPELINE)
+    found = bf_focus.predict(stack[:, 0, 1], batch_size=1, mode="gaussian", **PIPELINE)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=0.01)
-    np.testing.assert_allclose(bf_focus.predict(frames.bf[2]), expected[2], rtol=1e-5, atol=0.01)
+    one = bf_focus.predict(frames.bf[2], mode="gaussian")
+    np.testing.assert_allclose(one, expected[2], rtol=1e-5, atol=0.01)
     four = bf_focus.predict(frames.bf[:, np.newaxis])
     assert four.shape == (3, 1, *frames.bf.shape[1:])
     raw = bf_focus.predict(frames.bf, rescale=False)
     assert raw.max() < 10 < found.max()
+
+
+def test_windows_count_the_same_unless_a_gaussian_is_asked_for(fl_focus, frames):
+    """As MONAI's inferer does. Numbers are scaled one by one here, so that each window can be run on its own."""
+    image = frames.fl[0, :64, :112]
+    left, right = (fl_focus.predict(image[:, at : at + 64]) for at in (0, 48))
+    mean = np.concatenate([left[:, :48], (left[:, 48:] + right[:, :16]) / 2, right[:, 16:]], axis=1)
+    np.testing.assert_allclose(fl_focus.predict(image), mean, rtol=1e-5, atol=0.01)
+    weighted = fl_focus.predict(image, mode="gaussian")
+    np.testing.assert_allclose(weighted[:, :48], mean[:, :48], rtol=1e-5, atol=0.01)
+    assert np.abs(weighted - mean)[:, 48:64].max() > 1
+    # Nothing of the one call is left in the next.
+    np.testing.assert_allclose(fl_focus.predict(image), mean, rtol=1e-5, atol=0.01)
 
 
 def test_a_volume_s_slices_are_channels(bf_focus, frames):
@@ -116,12 +143,41 @@ def test_cells_are_classified_as_there(classifier, frames, rods):
         frames.labels[1], frames.classifier_input[1], output_type="class-index"
     )
     assert [classifier.classes[int(number)] for number in numbers] == names.tolist()
-    with pytest.raises(ValueError, match="no object"):
+    with pytest.raises(RuntimeError, match="no object") as raised:
         classifier.classify_rois(np.zeros_like(frames.labels[0]), frames.classifier_input[0])
+    assert isinstance(raised.value, ValueError)
     with pytest.raises(AssertionError, match="same shape"):
         classifier.classify_rois(frames.labels[0], frames.classifier_input)
     with pytest.raises(InputError, match="a frame at a time"):
         classifier.classify_rois(frames.labels, frames.classifier_input)
+
+
+def test_classes_without_a_name_are_numbered(rods, frames, classifier):
+    made = CellClassifier(
+        str(rods / "models/resnet_classifier.pth"),
+        FlexResNet(**network(rods, "resnet_classifier")),
+        min_size=32,
+        classes={0: "cell", 7: "other"},
+    )
+    numbers, _ = classifier.classify_rois(
+        frames.labels[0], frames.classifier_input[0], output_type="class-index"
+    )
+    names, _ = made.classify_rois(frames.labels[0], frames.classifier_input[0])
+    expected = ["cell" if number == 0 else f"Unknown_Class_{number}" for number in numbers]
+    assert names.tolist() == expected
+    assert len(set(expected)) > 1
+
+
+def test_arguments_are_those_of_hitmictools():
+    """By position too. Read in HiTMicTools 0.5, and compared with it by `tests/hitmictools/pipeline.sh`."""
+    expected = {
+        FocusRestorer.predict: "image is_3D batch_size return_tensor rescale kwargs",
+        Segmentator.predict: "image is_3D batch_size sigmoid kwargs",
+        CellClassifier.classify_rois: "labeled_image source_image output_type",
+        PIClassifier.predict: "X",
+    }
+    for method, names in expected.items():
+        assert " ".join(list(inspect.signature(method).parameters)[1:]) == names
 
 
 def test_rows_are_classified_as_there(rods):
@@ -142,10 +198,17 @@ def test_arguments_that_would_change_numbers_are_refused(bf_focus, segmentator, 
     image = frames.bf[0]
     bf_focus.predict(image, mode="gaussian", sigma_scale=0.125, progress=False, cval=0.0)
     segmentator.predict(image, mode="constant", padding_mode="constant")
-    with pytest.raises(ValueError, match="mode: expected 'gaussian', found 'constant'"):
-        bf_focus.predict(image, mode="constant")
+    with pytest.raises(ValueError, match="mode: expected 'constant' or 'gaussian', found 'mean'"):
+        bf_focus.predict(image, mode="mean")
+    with pytest.raises(ValueError, match="sigma_scale: expected 0.125, found 0.2"):
+        bf_focus.predict(image, mode="gaussian", sigma_scale=0.2)
+    with pytest.raises(ValueError, match="with_coord: expected False"):
+        segmentator.predict(image, with_coord=True)
+    # HiTMicTools' restorer pads with zeros unless it is told, its segmentator reflects.
     with pytest.raises(ValueError, match="padding_mode: expected 'reflect'"):
-        bf_focus.predict(image[:40, :40], padding_mode="circular")
+        bf_focus.predict(image[:40, :40])
+    assert bf_focus.predict(image[:40, :40], padding_mode="reflect").shape == (40, 40)
+    assert segmentator.predict(image[:40, :40]).shape == (40, 40)
     with pytest.raises(
         TypeError, match=r"predict\(\) got an unexpected keyword argument 'batchsize'"
     ):
@@ -159,6 +222,8 @@ def test_arguments_that_would_change_numbers_are_refused(bf_focus, segmentator, 
         ({"overlap_ratio": 1.0}, "overlap_ratio must be"),
         ({"scale_method": "eq"}, "scale_method: expected one of range01"),
         ({"scale_method": "fixed_range"}, "bit_depth"),
+        ({"scaler_args": {"pmin": 99, "pmax": 1}}, "0 <= pmin < pmax <= 100"),
+        ({"compile_mode": "fast"}, "compile_mode: expected 'default'"),
         ({"scaler_args": {"pmim": 1}}, "pmim"),
         ({"model_graph": None}, "expected a NAFNet, found None"),
         ({"model_graph": UNet(2, 1, 1, (8, 16), (2,))}, "expected a NAFNet, found a UNet"),
@@ -227,15 +292,19 @@ def test_models_go_to_the_processes_of_a_pipeline(bf_focus, frames, start):
     assert pickle.loads(pickle.dumps(bf_focus)).patch_size == 64
 
 
-def test_pipelines_run_with_these_classes(zip_path, frames, tmp_path):
+def test_pipelines_run_with_these_classes(zip_path, bf_focus, fl_focus, frames, tmp_path):
     """HiTMicTools' stand-in makes models as its pipelines do, from the unpacked bundle that it then removes."""
-    config = tmp_path / "run.json"
-    np.save(tmp_path / "bf.npy", frames.bf)
+    image = np.stack([frames.bf, frames.fl], axis=1)[:, np.newaxis].astype(np.float32)
+    np.save(tmp_path / "image.npy", image)
     np.save(tmp_path / "labels.npy", frames.labels)
-    np.save(tmp_path / "input.npy", frames.classifier_input)
-    config.write_text(json.dumps({"bundle": str(zip_path), "folder": str(tmp_path)}))
+    config = tmp_path / "run.yml"
+    settings = {
+        "input_data": {"input_folder": str(tmp_path)},
+        "models": {"model_collection": str(zip_path)},
+    }
+    config.write_text(json.dumps(settings))
     worklist = tmp_path / "files.txt"
-    worklist.write_text("bf.npy\n")
+    worklist.write_text("image.npy\n")
     command = [sys.executable, "-m", "model_bundle.hitmictools", "run", "--device", "cpu"]
     command += ["-c", str(config), "-w", str(worklist)]
     ran = subprocess.run(
@@ -248,10 +317,14 @@ def test_pipelines_run_with_these_classes(zip_path, frames, tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert "model_bundle.hitmictools" in ran.stdout
     found = np.load(tmp_path / "restored.npy")
-    np.testing.assert_allclose(found, frames.expected("bf_focus"), rtol=1e-5, atol=0.01)
+    expected = bf_focus.predict(frames.bf, rescale=False)
+    np.testing.assert_allclose(found[:, 0, 0], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found[:, 0, 1], fl_focus.predict(frames.fl), rtol=1e-5, atol=0.01)
     segments = np.load(tmp_path / "segments.npy")
-    np.testing.assert_allclose(segments, frames.expected("segmentation"), rtol=0, atol=1e-5)
-    assert (tmp_path / "classes.txt").read_text().split()[0] == "single-cell"
+    assert segments.shape == frames.bf.shape
+    assert 0 <= segments.min() < 0.5 < segments.max() <= 1
+    classes = (tmp_path / "classes.txt").read_text().split()
+    assert len(classes) == sum(len(np.unique(labels)) - 1 for labels in frames.labels)
 
 
 def test_without_hitmictools_a_run_says_so(tmp_path):
@@ -273,3 +346,42 @@ def test_names_are_put_back(monkeypatch):
     with pytest.raises(ImportError, match="has no NAFNet"):
         with replaced():
             pass
+
+
+def test_models_ask_for_the_windows_that_the_installed_hitmictools_asks_for(
+    monkeypatch, rods, fl_focus, frames
+):
+    monkeypatch.syspath_prepend(str(STAND_IN))
+    import HiTMicTools.pipelines.base_pipeline as pipelines
+    from HiTMicTools.model_components import windows
+
+    own, inferer = windows.FocusRestorer.predict, windows.SlidingWindowInferer
+
+    def of_another_version(self, image, **kwargs):
+        own(self, image, mode="gaussian", **kwargs)
+
+    def restored():
+        with replaced():
+            model = pipelines.FocusRestorer(
+                str(rods / "models/fl_focus_v3.pth"),
+                pipelines.NAFNet(**network(rods, "fl_focus_v3")),
+                64,
+                0.25,
+                "fixed_range",
+                scaler_args={"bit_depth": 12},
+            )
+        return model.predict(image)
+
+    image = frames.fl[0]
+    np.testing.assert_array_equal(restored(), fl_focus.predict(image))
+    monkeypatch.setattr(windows.FocusRestorer, "predict", of_another_version)
+    np.testing.assert_array_equal(restored(), fl_focus.predict(image, mode="gaussian"))
+    assert windows.SlidingWindowInferer is inferer
+    # What was asked for in there is forgotten.
+    plain = FocusRestorer(
+        str(rods / "models/fl_focus_v3.pth"), NAFNet(**network(rods, "fl_focus_v3")), 64, 0.25
+    )
+    np.testing.assert_array_equal(plain.predict(image), plain.predict(image, mode="constant"))
+    monkeypatch.setattr(windows.FocusRestorer, "predict", lambda self, image, **kwargs: image)
+    with pytest.raises(ImportError, match="FocusRestorer cuts no windows"):
+        restored()

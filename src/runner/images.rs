@@ -1,7 +1,7 @@
 //! Stacks of images through a network, frame by frame: of files, or in memory.
 
 use super::{Selection, TaskError};
-use crate::image::{Info, PixelType, Pixels, Reader};
+use crate::image::{Blending, Info, PixelType, Pixels, Reader};
 use crate::progress::Progress;
 use crate::tasks::{FrameInput, FrameOutput, Frames, Task};
 
@@ -38,6 +38,11 @@ impl Images {
     /// a segmentation, made probabilities.
     pub fn keep_raw(&mut self, raw: bool) {
         self.frames.keep_raw(raw);
+    }
+
+    /// How windows are blended, from now on; `None` is the task's own way.
+    pub fn blend(&mut self, blending: Option<Blending>) {
+        self.frames.blend(blending);
     }
 
     /// How many channels come out for frames of so many channels.

@@ -14,6 +14,8 @@ use crate::progress::{Progress, Silent};
 pub struct Frames {
     session: Box<dyn Session>,
     args: FrameArgs,
+    /// The task's own.
+    usual: Blending,
     blending: Blending,
     finish: Finish,
     /// Whether `finish` is left out.
@@ -142,6 +144,7 @@ impl Frames {
         Ok(Self {
             session,
             args,
+            usual: blending,
             blending,
             finish,
             raw: false,
@@ -153,6 +156,14 @@ impl Frames {
     /// Whether results stay as the network gives them, from the next frame on.
     pub fn keep_raw(&mut self, raw: bool) {
         self.raw = raw;
+    }
+
+    /// How windows are blended, from the next frame on; `None` is the task's own way.
+    pub fn blend(&mut self, blending: Option<Blending>) {
+        let blending = blending.unwrap_or(self.usual);
+        if blending != self.blending {
+            (self.blending, self.windows) = (blending, None);
+        }
     }
 
     /// What the device did so far ([`Session::profile`]).

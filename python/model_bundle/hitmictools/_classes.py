@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
-from typing import Any, ClassVar, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, ClassVar, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,14 @@ class ArgumentError(InputError, AssertionError):
     """An argument that HiTMicTools' class refuses too, with an ``AssertionError``."""
 
 
+class MissingWeightsError(MissingFileError, AssertionError):
+    """There are no weights: HiTMicTools' classes say so with the one error or the other."""
+
+
+class NoObjectError(InputError, RuntimeError):
+    """A label image without an object: HiTMicTools fails with a ``RuntimeError`` of PyTorch, and means a ``ValueError``."""
+
+
 _settings: Dict[str, Any] = {"device": "auto", "precision": None, "threads": None}
 
 
@@ -38,6 +47,26 @@ def configure(
     _settings.update(device=device, precision=precision, threads=threads)
 
 
+#: What HiTMicTools' classes ask of MONAI's ``SlidingWindowInferer`` unless they are told otherwise.
+_asked: Dict[str, Dict[str, Any]] = {
+    "bf_focus": {"mode": "constant", "padding_mode": "constant"},
+    "segmentation": {"mode": "constant", "padding_mode": "reflect"},
+}
+
+
+@contextlib.contextmanager
+def asking(asked: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """While this lasts, models are made that ask for that by themselves: arguments of MONAI's ``SlidingWindowInferer``,
+    by ``KEY`` of the classes."""
+    own = dict(_asked)
+    _asked.update({key: dict(arguments) for key, arguments in asked.items()})
+    try:
+        yield
+    finally:
+        _asked.clear()
+        _asked.update(own)
+
+
 #: Arguments of MONAI's ``SlidingWindowInferer`` that say how it goes about its work, and change no number.
 _WITHOUT_EFFECT = {
     "batch_size",
@@ -51,6 +80,27 @@ _WITHOUT_EFFECT = {
     "sw_batch_size",
     "sw_device",
 }
+
+#: Those that change numbers.
+_WITH_EFFECT = {"mode", "padding_mode", "sigma_scale", "with_coord"}
+
+
+def _check_compile_mode(mode: Union[str, bool]) -> None:
+    if mode not in ("default", "reduce-overhead", "max-autotune", False):
+        raise InputError(
+            f"compile_mode: expected 'default', 'reduce-overhead', 'max-autotune' or False, found {mode!r}"
+        )
+
+
+def _check_scaling(method: str, args: Mapping[str, Any]) -> None:
+    """What HiTMicTools' ``FocusRestorer`` asserts of ``scaler_args``. What else is wrong is found when they are read."""
+    if method == "fixed_range" and "bit_depth" not in args:
+        raise ArgumentError("scaler_args: expected a bit_depth for the method fixed_range")
+    if method in ("range01", "combined") and {"pmin", "pmax"} <= set(args):
+        if not 0 <= args["pmin"] < args["pmax"] <= 100:
+            raise ArgumentError(
+                f"scaler_args: expected 0 <= pmin < pmax <= 100, found {args['pmin']!r} and {args['pmax']!r}"
+            )
 
 
 class _Given:
@@ -70,7 +120,7 @@ class _Given:
             with open(path, "rb") as file:
                 weights = file.read()
         except FileNotFoundError as error:
-            raise MissingFileError(f"there are no weights at {path}") from error
+            raise MissingWeightsError(f"there are no weights at {path}") from error
         text = None if metadata is None else json.dumps(metadata)
         self._made_of = (self.KEY, os.path.basename(path), weights, text, inferer_args, model_args)
         self._how = how(**_settings)
@@ -96,7 +146,6 @@ class _OfFrames(_Given):
     """What turns images into images."""
 
     GRAPH: ClassVar[str]
-    MODE: ClassVar[str]
     METHODS: ClassVar[Tuple[str, ...]]
 
     def __init__(
@@ -108,7 +157,9 @@ class _OfFrames(_Given):
         scale_method: str,
         half_precision: bool,
         scaler_args: Optional[Mapping[str, Any]],
+        compile_mode: Union[str, bool],
     ) -> None:
+        _check_compile_mode(compile_mode)
         if not isinstance(patch_size, int) or patch_size <= 0:
             raise ArgumentError("patch_size must be a positive integer")
         if not isinstance(overlap_ratio, float) or not 0 <= overlap_ratio < 1:
@@ -120,6 +171,7 @@ class _OfFrames(_Given):
         self.overlap_ratio = overlap_ratio
         self.scale_method = scale_method
         self.half_precision = half_precision
+        self._asks = _asked[self.KEY]
         inferer_args: Dict[str, Any] = {
             "patch_size": patch_size,
             "overlap_ratio": overlap_ratio,
@@ -146,33 +198,37 @@ class _OfFrames(_Given):
         if axes == 3 and is_3D:
             # A volume's slices are channels there.
             images = images[:, 0][np.newaxis]
-        self._check(inferer, images.shape[-2:])
-        result = self._core.predict(images, self._how, raw, None)
+        gaussian = self._gaussian({**self._asks, **inferer}, min(images.shape[-2:]))
+        result = self._core.predict(images, self._how, raw, gaussian, None)
         if axes == 3 and is_3D:
             volume: NDArray[np.float32] = result[0]
             return volume
         return unstacked(result, axes)
 
-    def _check(self, inferer: Mapping[str, Any], size: Tuple[int, ...]) -> None:
-        """Refuses arguments of the sliding window that would change numbers in a way that is not computed here."""
-        fixed = {"mode": self.MODE, "sigma_scale": 0.125, "with_coord": False}
-        for name, value in inferer.items():
-            if name in _WITHOUT_EFFECT:
-                continue
-            if name == "padding_mode":
-                # Only images that are smaller than a window are padded.
-                if value != "reflect" and min(size) < self.patch_size:
-                    raise InputError(
-                        f"padding_mode: expected 'reflect' for an image smaller than a window of {self.patch_size}, "
-                        f"found {value!r}"
-                    )
-            elif name in fixed:
-                if value != fixed[name]:
-                    raise InputError(f"{name}: expected {fixed[name]!r}, found {value!r}")
-            else:
-                raise TypeError(
-                    f"{type(self).__name__}.predict() got an unexpected keyword argument {name!r}"
-                )
+    def _gaussian(self, inferer: Mapping[str, Any], side: int) -> bool:
+        """Whether arguments of the sliding window ask for Gaussian weights. ``side`` is the image's smaller one.
+
+        Those that would change numbers in a way that is not computed here are refused.
+        """
+        unknown = set(inferer) - _WITHOUT_EFFECT - _WITH_EFFECT
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__}.predict() got an unexpected keyword argument {min(unknown)!r}"
+            )
+        mode, padding = inferer["mode"], inferer["padding_mode"]
+        if mode not in ("constant", "gaussian"):
+            raise InputError(f"mode: expected 'constant' or 'gaussian', found {mode!r}")
+        if mode == "gaussian" and inferer.get("sigma_scale", 0.125) != 0.125:
+            raise InputError(f"sigma_scale: expected 0.125, found {inferer['sigma_scale']!r}")
+        if inferer.get("with_coord", False):
+            raise InputError(f"with_coord: expected False, found {inferer['with_coord']!r}")
+        # Only images that are smaller than a window are padded.
+        if padding != "reflect" and side < self.patch_size:
+            raise InputError(
+                f"padding_mode: expected 'reflect' for an image smaller than a window of {self.patch_size}, "
+                f"found {padding!r}"
+            )
+        return bool(mode == "gaussian")
 
 
 class FocusRestorer(_OfFrames):
@@ -183,7 +239,6 @@ class FocusRestorer(_OfFrames):
 
     KEY = "bf_focus"
     GRAPH = "NAFNet"
-    MODE = "gaussian"
     METHODS = ("range01", "zscore", "combined", "fixed_range")
 
     def __init__(
@@ -197,6 +252,7 @@ class FocusRestorer(_OfFrames):
         scaler_args: Optional[Mapping[str, Any]] = None,
         compile_mode: Union[str, bool] = False,
     ) -> None:
+        _check_scaling(scale_method, scaler_args or {})
         super().__init__(
             model_path,
             model_graph,
@@ -205,12 +261,14 @@ class FocusRestorer(_OfFrames):
             scale_method,
             half_precision,
             scaler_args,
+            compile_mode,
         )
 
     def predict(
         self,
         image: Any,
         is_3D: bool = False,
+        batch_size: Optional[int] = None,
         return_tensor: bool = False,
         rescale: bool = True,
         **kwargs: Any,
@@ -218,7 +276,8 @@ class FocusRestorer(_OfFrames):
         """The restored image: ``[H, W]``, ``[T, H, W]`` or ``[T, C, H, W]``, float32.
 
         With ``is_3D`` an image of three axes is ``[C, H, W]``. With ``return_tensor`` the result is a tensor of
-        PyTorch, on the CPU. ``kwargs`` are those of MONAI's ``SlidingWindowInferer``.
+        PyTorch, on the CPU. ``batch_size`` has no effect. ``kwargs`` are those of MONAI's ``SlidingWindowInferer``:
+        windows that overlap count the same, as there, unless ``mode="gaussian"`` is given.
         """
         result = self._predict(image, is_3D, not rescale, kwargs)
         if not return_tensor:
@@ -234,7 +293,6 @@ class Segmentator(_OfFrames):
 
     KEY = "segmentation"
     GRAPH = "UNet"
-    MODE = "constant"
     METHODS = ("range01", "zscore", "combined", "fixed_range", "none")
 
     def __init__(
@@ -256,6 +314,7 @@ class Segmentator(_OfFrames):
             scale_method,
             half_precision,
             scaler_args,
+            compile_mode,
         )
 
     def predict(
@@ -290,6 +349,7 @@ class CellClassifier(_Given):
         batch_size: int = 1024,
         compile_mode: Union[str, bool] = False,
     ) -> None:
+        _check_compile_mode(compile_mode)
         if min_size is not None and (not isinstance(min_size, int) or min_size <= 0):
             raise ArgumentError("min_size must be None or a positive integer")
         if classes is not None and not isinstance(classes, dict):
@@ -297,13 +357,14 @@ class CellClassifier(_Given):
         self.min_size = min_size
         self.classes = classes
         self.batch_size = batch_size
-        metadata = {"model_args": arguments(model_graph, "FlexResNet")}
+        network = arguments(model_graph, "FlexResNet")
         model_args: Dict[str, Any] = {"batch_size": batch_size}
         if min_size is not None:
             model_args["min_size"] = min_size
         if classes is not None:
-            model_args["classes"] = dict(classes)
-        super().__init__(model_path, metadata, None, model_args)
+            every = range(network["num_classes"])
+            model_args["classes"] = {at: classes.get(at, f"Unknown_Class_{at}") for at in every}
+        super().__init__(model_path, {"model_args": network}, None, model_args)
 
     def classify_rois(
         self, labeled_image: Any, source_image: Any, output_type: str = "class-str"
@@ -315,8 +376,8 @@ class CellClassifier(_Given):
 
         Raises
         ------
-        ValueError
-            If there is no object, as HiTMicTools does.
+        NoObjectError
+            If there is no object. It is a ``ValueError`` and a ``RuntimeError``.
         """
         if output_type not in ("class-str", "class-index"):
             raise InputError(
@@ -336,7 +397,7 @@ class CellClassifier(_Given):
             )
         _, label, index, _, names = self._core.classify(labels, images, self._how, None)
         if len(label) == 0:
-            raise InputError("there is no object in the label image")
+            raise NoObjectError("there is no object in the label image")
         if output_type == "class-index":
             return index, label
         return np.array(names, dtype=object)[index], label

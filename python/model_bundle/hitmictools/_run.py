@@ -6,11 +6,13 @@ import argparse
 import contextlib
 import importlib
 import sys
-from types import ModuleType
-from typing import Dict, Iterator, List, Optional
+from types import ModuleType, SimpleNamespace
+from typing import Any, Dict, Iterator, List, Optional
+
+import numpy as np
 
 from ..errors import Error
-from ._classes import CellClassifier, FocusRestorer, PIClassifier, Segmentator, configure
+from ._classes import CellClassifier, FocusRestorer, PIClassifier, Segmentator, asking, configure
 from ._graphs import FlexResNet, NAFNet, UNet
 
 #: What stands for which name in the module where HiTMicTools' pipelines make their models.
@@ -38,6 +40,53 @@ def _module(name: str) -> ModuleType:
         ) from error
 
 
+class _Asked(Exception):
+    """Carries what HiTMicTools' class asks of MONAI's ``SlidingWindowInferer``."""
+
+
+def _asks(theirs: Any) -> Dict[str, Any]:
+    """The arguments that HiTMicTools' class gives MONAI's ``SlidingWindowInferer`` by itself.
+
+    Versions of HiTMicTools differ in them. The class is asked: an object that was never made, and has no network, is
+    given an image, and what it wants to make of windows is caught.
+    """
+    module = sys.modules[theirs.__module__]
+    own = getattr(module, "SlidingWindowInferer", None)
+    if own is None:
+        raise _elsewhere(f"{module.__name__} has no SlidingWindowInferer")
+
+    def ask(*_: Any, **arguments: Any) -> None:
+        raise _Asked(arguments)
+
+    probe = object.__new__(theirs)
+    probe.__dict__.update(
+        device="cpu",
+        half_precision=False,
+        model=None,
+        overlap_ratio=0.0,
+        patch_size=8,
+        scale_method="none",
+        scaler=SimpleNamespace(scale_image=lambda image: image),
+    )
+    vars(module)["SlidingWindowInferer"] = ask
+    found: Dict[str, Any] = {"mode": "constant", "padding_mode": "constant"}
+    try:
+        theirs.predict(probe, np.zeros((1, 1, 8, 8), np.float32), batch_size=1)
+    except _Asked as asked:
+        known = ("mode", "padding_mode", "sigma_scale", "with_coord")
+        found.update({name: value for name, value in asked.args[0].items() if name in known})
+        return found
+    except Exception as error:
+        raise _elsewhere(f"{theirs.__name__} cuts no windows ({error!r})") from error
+    finally:
+        vars(module)["SlidingWindowInferer"] = own
+    raise _elsewhere(f"{theirs.__name__} cuts no windows")
+
+
+def _elsewhere(what: str) -> HiTMicToolsError:
+    return HiTMicToolsError(f"{what}: this version of HiTMicTools is none that is known here")
+
+
 @contextlib.contextmanager
 def replaced() -> Iterator[None]:
     """While this lasts, HiTMicTools' pipelines make their models with the classes of this package.
@@ -48,14 +97,16 @@ def replaced() -> Iterator[None]:
     pipelines = _module("HiTMicTools.pipelines.base_pipeline")
     missing = [name for name in _IN_PLACE if not hasattr(pipelines, name)]
     if missing:
-        raise HiTMicToolsError(
-            f"{pipelines.__name__} has no {', '.join(missing)}: this version of HiTMicTools makes its models elsewhere"
-        )
+        raise _elsewhere(f"{pipelines.__name__} has no {', '.join(missing)}")
     own = {name: getattr(pipelines, name) for name in _IN_PLACE}
+    windowed = {"FocusRestorer": FocusRestorer, "Segmentator": Segmentator}
+    # One that stands there already asks what it was told.
+    asked = {ours.KEY: _asks(own[name]) for name, ours in windowed.items() if own[name] is not ours}
     for name, ours in _IN_PLACE.items():
         setattr(pipelines, name, ours)
     try:
-        yield
+        with asking(asked):
+            yield
     finally:
         for name, theirs in own.items():
             setattr(pipelines, name, theirs)

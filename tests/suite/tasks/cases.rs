@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model_bundle::blob::Blob;
 use model_bundle::exec::cpu::Cpu;
 use model_bundle::exec::{ExecError, Executor, Session};
-use model_bundle::image::Pixels;
+use model_bundle::image::{Blending, Pixels};
 use model_bundle::nn::{Kind, Network, Program};
 use model_bundle::progress::{Progress, Silent};
 use model_bundle::tasks::{
@@ -233,6 +233,29 @@ fn one_runner_takes_files_of_any_sizes_one_after_another() {
             "{case}"
         );
     }
+}
+
+#[test]
+fn windows_are_blended_as_is_asked_for_from_the_next_frame_on() {
+    let all = cases();
+    let case = of_frames(&all)[0];
+    let (input, expected) = (named(case, "in"), named(case, "out"));
+    let made = |device| {
+        let mut runner = runner(&all, case, device);
+        [None, Some(Blending::Constant), Some(Blending::Gaussian)].map(|blending| {
+            runner.blend(blending);
+            let outputs = run(&mut runner, frames(&input)).unwrap().into_iter();
+            let found = outputs.flat_map(|output| output.planes).flatten();
+            found.collect::<Vec<f32>>()
+        })
+    };
+    let [own, flat, bells] = made(Device::Cpu);
+    assert_eq!(own, bells);
+    let gap = distance(flat.iter().copied(), &expected.pixels);
+    assert!(gap > 1e-4, "{gap:e}");
+    let [_, plain, _] = made(Device::Plain(2));
+    let gap = distance(flat.into_iter(), &Pixels::F32(plain.into()));
+    assert!(gap <= 2e-6, "{gap:e}");
 }
 
 /// What a run says and leaves when `take`, or the frames, fail.

@@ -1,29 +1,23 @@
 """Runs the stand-in of a pipeline, its analysis in another process."""
 
 import concurrent.futures
-import json
-import pathlib
-import tempfile
-import zipfile
+from pathlib import Path
 
+import numpy
 import yaml
 
 from HiTMicTools.pipelines import base_pipeline
 
 
 def build_and_run_pipeline(config_file, worklist=None):
-    config = json.loads(pathlib.Path(config_file).read_text())
-    assert pathlib.Path(worklist).read_text() == "bf.npy\n"
+    config = yaml.safe_load(Path(config_file).read_text())
+    folder = Path(config["input_data"]["input_folder"])
+    assert Path(worklist).read_text() == "image.npy\n"
     pipeline = base_pipeline.Pipeline()
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(config["bundle"]) as bundle:
-        bundle.extractall(folder)
-        folder = pathlib.Path(folder)
-
-        def read(path):
-            return json.loads(path.read_text())
-
-        pipeline.load(folder, yaml.safe_load((folder / "config.yml").read_text()), read)
+    pipeline.load_model_bundle(config["models"]["model_collection"])
     print(type(pipeline.bf_focus).__module__)
+    # HiTMicTools' are of 64 bits.
+    labels = numpy.load(folder / "labels.npy").astype(int)
     with concurrent.futures.ProcessPoolExecutor(max_workers=1) as executor:
-        analysis = executor.submit(pipeline.analyse, pathlib.Path(config["folder"]))
+        analysis = executor.submit(pipeline.analyse_image, folder, labels)
         assert analysis.result() > 0

@@ -1,62 +1,69 @@
-"""The names with which pipelines make models; each fails unless it was replaced."""
+"""The names with which pipelines make models; and a pipeline that makes and calls them as HiTMicTools' do."""
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
 
 import numpy
+import yaml
 
+from HiTMicTools.model_components.windows import (
+    CellClassifier,
+    FlexResNet,
+    FocusRestorer,
+    NAFNet,
+    PIClassifier,
+    Segmentator,
+)
+from HiTMicTools.model_components.windows import UNet as monai_unet
 
-class _Own:
-    def __init__(self, *args, **kwargs):
-        raise AssertionError(f"{type(self).__name__} was not replaced")
-
-
-class FocusRestorer(_Own): ...
-
-
-class Segmentator(_Own): ...
-
-
-class CellClassifier(_Own): ...
-
-
-class PIClassifier(_Own): ...
-
-
-class NAFNet(_Own): ...
-
-
-class FlexResNet(_Own): ...
-
-
-class monai_unet(_Own): ...
+#: What pipelines add to every call.
+CALL = {"buffer_steps": 4, "buffer_dim": -1, "sw_batch_size": 1}
 
 
 class Pipeline:
-    """Makes its models as pipelines do, by the names of this module."""
+    """Makes its models by the names of this module, from an unpacked bundle that is removed then."""
 
-    def load(self, folder, config, read):
-        def network(key, graph):
-            args = read(folder / config[key]["model_metadata"])["model_args"]
-            return str(folder / config[key]["model_path"]), graph(**args)
+    def load_model_bundle(self, path):
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as bundle:
+            bundle.extractall(folder)
+            config = yaml.safe_load(Path(folder, "config.yml").read_text())
+            for key in ("bf_focus", "fl_focus", "segmentation", "cell_classifier"):
+                settings = config[key]
+                metadata = json.loads(Path(folder, settings["model_metadata"]).read_text())
+                weights = str(Path(folder, settings["model_path"]))
+                self._load(key, weights, metadata["model_args"], settings)
+            weights = str(Path(folder, config["pi_classification"]["model_path"]))
+            self.pi_classifier = PIClassifier(weights)
 
-        path, graph = network("bf_focus", NAFNet)
-        args = config["bf_focus"]["inferer_args"]
-        self.bf_focus = FocusRestorer(path, model_graph=graph, compile_mode=False, **args)
-        path, graph = network("segmentation", monai_unet)
-        args = config["segmentation"]["inferer_args"]
-        self.segmentator = Segmentator(path, model_graph=graph, compile_mode=False, **args)
-        path, graph = network("cell_classifier", FlexResNet)
-        args = config["cell_classifier"]["model_args"]
-        self.classifier = CellClassifier(path, model_graph=graph, compile_mode=False, **args)
-        self.pi = PIClassifier(str(folder / config["pi_classification"]["model_path"]))
-
-    def analyse(self, folder):
-        image = numpy.load(folder / "bf.npy")
-        restored = self.bf_focus.predict(
-            image, batch_size=1, buffer_steps=4, buffer_dim=-1, sw_batch_size=1
+    def _load(self, key, weights, network, settings):
+        classes = {
+            "bf_focus": (FocusRestorer, NAFNet),
+            "fl_focus": (FocusRestorer, NAFNet),
+            "segmentation": (Segmentator, monai_unet),
+            "cell_classifier": (CellClassifier, FlexResNet),
+        }
+        model, graph = classes[key]
+        arguments = settings.get("inferer_args") or settings["model_args"]
+        setattr(
+            self, key, model(weights, model_graph=graph(**network), compile_mode=False, **arguments)
         )
-        numpy.save(folder / "restored.npy", restored)
-        segments = self.segmentator.predict(image, buffer_steps=4, buffer_dim=-1, sw_batch_size=1)
-        numpy.save(folder / "segments.npy", segments)
-        labels, source = numpy.load(folder / "labels.npy"), numpy.load(folder / "input.npy")
-        classes, _ = self.classifier.classify_rois(labels[:1], source[:1])
-        (folder / "classes.txt").write_text("\n".join(classes))
-        return len(self.pi.feature_names_in_)
+
+    def analyse_image(self, folder, labels):
+        """Channels of ``image.npy``, ``[T, Z, C, H, W]``, are restored in place; a frame at a time is classified."""
+        folder = Path(folder)
+        image = numpy.load(folder / "image.npy")
+        image[:, 0, 0] = self.bf_focus.predict(image[:, 0, 0], rescale=False, batch_size=1, **CALL)
+        image[:, 0, 1] = self.fl_focus.predict(
+            image[:, 0, 1], batch_size=1, padding_mode="reflect", **CALL
+        )
+        numpy.save(folder / "restored.npy", image)
+        numpy.save(folder / "segments.npy", self.segmentation.predict(image[:, 0, 0], **CALL))
+        found = [
+            self.cell_classifier.classify_rois(labels[at : at + 1], image[at : at + 1, 0, 0])
+            for at in range(len(image))
+        ]
+        names = [name for classes, _ in found for name in classes]
+        (folder / "classes.txt").write_text("\n".join(names))
+        return len(self.pi_classifier.feature_names_in_)
