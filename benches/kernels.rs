@@ -1,7 +1,8 @@
 //! How fast single ops, blocks and whole networks run: `cargo bench --bench kernels [threads] [--json]` on the CPU, and
 //! `cargo bench --bench kernels gpu [part of a name] [images]` on the adapter that is preferred (a program on the CPU if
 //! there is no other), or on the first whose name has that part. `gpu as discrete`, `as integrated` and `as software`
-//! take the kernels that are cut for another kind of adapter.
+//! take the kernels that are cut for another kind of adapter. `only NAME` at the end measures those lines whose names have
+//! that part.
 //!
 //! Each line is the best of several runs, in GFLOP/s (a multiply-add is two). Ops and blocks are eight in a row. On the
 //! CPU a line also has its share of what the same threads reach with multiply-adds on registers alone, measured just
@@ -15,9 +16,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model_bundle::exec::Executor;
 use model_bundle::exec::cpu::Cpu;
 use model_bundle::exec::gpu::{Adapter, AdapterKind, Gpu, Precision, adapters};
+use model_bundle::exec::{ExecError, Executor};
 use model_bundle::nn::{
     Binary, Conv, Expected, Function, Graph, GraphBuilder, Kind, Network, Op, Shape, StateDict,
     fuse,
@@ -127,8 +128,8 @@ fn whole(kind: Kind, args: &Value) -> Graph {
     network.graph(&dict, [256, 256]).expect("a graph")
 }
 
-/// The name and the graph of everything that is measured.
-fn cases() -> Vec<(String, Graph)> {
+/// The name and the graph of what is measured: all whose names have that part.
+fn cases(part: &str) -> Vec<(String, Graph)> {
     let op = |name: &str, channels, side, op: Op| {
         let graph = repeated(Shape::new(channels, side, side), &op);
         (name.to_owned(), graph)
@@ -137,10 +138,12 @@ fn cases() -> Vec<(String, Graph)> {
         op("3x3, 32 channels, 256x256", 32, 256, conv(32, 3, 1)),
         op("3x3, 128 channels, 32x32", 128, 32, conv(128, 3, 1)),
         op("1x1, 64 channels, 256x256", 64, 256, conv(64, 1, 1)),
+        op("1x1, 64 channels, 128x128", 64, 128, conv(64, 1, 1)),
         op("1x1, 512 channels, 16x16", 512, 16, conv(512, 1, 1)),
         op("1x1, 512 channels, 32x32", 512, 32, conv(512, 1, 1)),
         op("matrix product of 1024", 1024, 32, conv(1024, 1, 1)),
         op("depthwise 3x3, 64 channels", 64, 256, conv(64, 3, 64)),
+        op("depthwise 3x3, 64, 128x128", 64, 128, conv(64, 3, 64)),
         op(
             "GELU, 32 channels, 256x256",
             32,
@@ -164,42 +167,46 @@ fn cases() -> Vec<(String, Graph)> {
         "UNet from 16 to 256".to_owned(),
         whole(Kind::MonaiUnet, &unet),
     ));
+    cases.retain(|(name, _)| name.contains(part));
     cases
 }
 
 /// The best time of several runs; `before` is called before each.
+///
+/// # Errors
+/// Fails if the device has no memory for it.
 fn best(
     executor: &dyn Executor,
     graph: Graph,
     images: usize,
     mut before: impl FnMut(),
-) -> Duration {
+) -> Result<Duration, ExecError> {
     let input = numbers(graph.input().elements() * images);
-    let mut session = executor
-        .load(Arc::new(fuse(graph)))
-        .expect("a network that fits");
+    let mut session = executor.load(Arc::new(fuse(graph)))?;
     let mut best = Duration::MAX;
     for _ in 0..RUNS {
         before();
         let start = Instant::now();
-        black_box(session.run(&input, images).expect("a run"));
+        black_box(session.run(&input, images)?);
         best = best.min(start.elapsed());
     }
-    best
+    Ok(best)
 }
 
-fn on_cpu(threads: usize, as_json: bool) {
+fn on_cpu(threads: usize, as_json: bool, only: &str) {
     let cpu = Cpu::new(threads).expect("threads");
     if !as_json {
         println!("{}", cpu.name());
     }
-    for (name, graph) in cases() {
+    for (name, graph) in cases(only) {
         let (flop, bytes) = (
             measure::flop(&graph),
             measure::traffic(&fuse(graph.clone())),
         );
         let mut most = 0.0f64;
-        let time = best(&cpu, graph, 1, || most = most.max(measure::peak(threads))).as_secs_f64();
+        let time = best(&cpu, graph, 1, || most = most.max(measure::peak(threads)))
+            .expect("a run")
+            .as_secs_f64();
         if as_json {
             let line =
                 json!({"name": name, "seconds": time, "flop": flop, "bytes": bytes, "peak": most});
@@ -215,7 +222,7 @@ fn on_cpu(threads: usize, as_json: bool) {
     }
 }
 
-fn on_gpu(words: &[&str]) {
+fn on_gpu(words: &[&str], only: &str) {
     let images = words.iter().find_map(|word| word.parse().ok()).unwrap_or(1);
     let (kind, part) = match words {
         ["as", kind, ..] => (Some(*kind), ""),
@@ -232,9 +239,15 @@ fn on_gpu(words: &[&str]) {
     };
     let gpu = Gpu::tuned_for(&adapter, Precision::Single, kind).expect("a device");
     println!("{}, as {kind:?}, {images} images", gpu.name());
-    for (name, graph) in cases() {
+    for (name, graph) in cases(only) {
         let flop = measure::flop(&graph) * images as f64;
-        let time = best(&gpu, graph, images, || {}).as_secs_f64();
+        let time = match best(&gpu, graph, images, || {}) {
+            Ok(time) => time.as_secs_f64(),
+            Err(error) => {
+                println!("{name:<28} {error}");
+                continue;
+            }
+        };
         let speed = flop / time / 1e9;
         println!("{name:<28} {:>8.2} ms {speed:>7.1} GFLOP/s", time * 1e3);
     }
@@ -248,12 +261,16 @@ fn main() {
         .map(String::as_str)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    match words.as_slice() {
-        ["gpu", rest @ ..] => on_gpu(rest),
+    let (words, only) = match words.as_slice() {
+        [before @ .., "only", part] => (before, *part),
+        all => (all, ""),
+    };
+    match words {
+        ["gpu", rest @ ..] => on_gpu(rest, only),
         rest => {
             let threads = rest.iter().find_map(|word| word.parse().ok());
             let as_json = std::env::args().any(|word| word == "--json");
-            on_cpu(threads.unwrap_or_else(Cpu::available), as_json);
+            on_cpu(threads.unwrap_or_else(Cpu::available), as_json, only);
         }
     }
 }

@@ -1,7 +1,8 @@
 // Adds windows, weighted, to the sums of a frame's pixels, in the order of windows. CPU twin: frame.rs.
 //
 // sums[c][y][x] += weights[row][column] * out[row][column][c] for each window of this batch that covers the pixel; the
-// plane after the last channel's is the sum of the weights.
+// plane after the last channel's is the sum of the weights. Only `rows` rows of the frame from `top` on are looked at. The
+// first window over a pixel, of whatever batch, begins its sums.
 //
 // Tables: for each row of the frame, the first and the end of the rows of windows over it, and the same for columns;
 // the tops and lefts of windows, in the extended frame; the weights, [side][side].
@@ -26,6 +27,8 @@ struct Kernel {
     weights: u32,
     first: u32,
     count: u32,
+    top: u32,
+    rows: u32,
 }
 
 @compute @workgroup_size(64)
@@ -35,22 +38,25 @@ fn main(
     @builtin(local_invocation_id) local: vec3u,
 ) {
     let k = args.kernel;
-    let item = flat(workgroup, grid) * 64u + local.x;
-    let pixels = k.height * k.width;
-    if item >= (k.channels + 1u) * pixels {
+    let number = flat(workgroup, grid) * 64u + local.x;
+    let each = k.rows * k.width;
+    if number >= (k.channels + 1u) * each {
         return;
     }
-    let channel = item / pixels;
-    let y = item % pixels / k.width;
-    let x = item % k.width;
+    let channel = number / each;
+    let y = k.top + number % each / k.width;
+    let x = number % k.width;
+    let item = (channel * k.height + y) * k.width + x;
+    let first_row = tables[k.over_rows + 2u * y];
+    let end_row = tables[k.over_rows + 2u * y + 1u];
+    let first_column = tables[k.over_columns + 2u * x];
+    let end_column = tables[k.over_columns + 2u * x + 1u];
     var sum = 0.0;
-    if k.first > 0u {
+    if first_row * k.across + first_column < k.first {
         sum = planes[item];
     }
-    let end_row = tables[k.over_rows + 2u * y + 1u];
-    let end_column = tables[k.over_columns + 2u * x + 1u];
-    for (var i = tables[k.over_rows + 2u * y]; i < end_row; i++) {
-        for (var j = tables[k.over_columns + 2u * x]; j < end_column; j++) {
+    for (var i = first_row; i < end_row; i++) {
+        for (var j = first_column; j < end_column; j++) {
             // Windows before this batch wrap around to large numbers.
             let offset = i * k.across + j - k.first;
             if offset >= k.count {

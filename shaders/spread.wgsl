@@ -6,7 +6,7 @@
 //
 // Layout: weights of the 1x1 are [result vector][input vector][lane][half], its bias [result vector][half]; weights of
 // the depthwise are [tap][result vector][half], its bias [result vector][half].
-// Threads: 64, for a tile of 16 x 12 pixels: t is computed for the tile and its border, four pixels a thread and one
+// Threads: SLOTS, for a tile of 16 x 12 pixels: t is computed for the tile and its border, PIXELS of them a thread and one
 // vector of the result at a time, and shared. z: the image.
 // A line with {p} stands for one line for each pixel of a thread.
 // Bindings: 0 arena, 1 constants, 2 scratch, 3 args.
@@ -15,6 +15,8 @@ const TILE_X = 16u;
 const TILE_Y = 12u;
 const HALO_X = 18u;
 const HALO = 252u;
+// Pixels below each other that a thread computes results for.
+const RUN = 3u;
 
 struct Kernel {
     pitch: u32,
@@ -105,21 +107,67 @@ fn spread(
     share(s{p}, local + {p}u * SLOTS, a{p}, b{p});
 }
 
-// The result at a pixel of the tile, from what is shared.
-fn gated(at: u32, vector: u32) -> vec4f {
+// The results at pixels of the tile below each other.
+struct Run {
+    v0: vec4f,
+    v1: vec4f,
+    v2: vec4f,
+}
+
+// What a column of three weights adds to the sums at three pixels, t0 to t4 being the values it slides over.
+fn slid(sums: Run, t0: vec4f, t1: vec4f, t2: vec4f, t3: vec4f, t4: vec4f, weights: u32) -> Run {
+    let row = 6u * args.kernel.result_vectors;
+    let w0 = constants[weights];
+    let w1 = constants[weights + row];
+    let w2 = constants[weights + 2u * row];
+    return Run(
+        fma(t2, w2, fma(t1, w1, fma(t0, w0, sums.v0))),
+        fma(t3, w2, fma(t2, w1, fma(t1, w0, sums.v1))),
+        fma(t4, w2, fma(t3, w1, fma(t2, w0, sums.v2))),
+    );
+}
+
+// The results at RUN pixels of the tile from row y on, of what is shared.
+fn gated(y: u32, x: u32, vector: u32) -> Run {
     let k = args.kernel;
-    let corner = at / TILE_X * HALO_X + at % TILE_X;
-    var a = constants[k.bias + 2u * vector];
-    var b = constants[k.bias + 2u * vector + 1u];
-    for (var i = 0u; i < 3u; i++) {
-        for (var j = 0u; j < 3u; j++) {
-            let w = k.weights + 2u * ((3u * i + j) * k.result_vectors + vector);
-            let origin = corner + i * HALO_X + j;
-            a = fma(first_half[origin], constants[w], a);
-            b = fma(second_half[origin], constants[w + 1u], b);
-        }
+    let bias_a = constants[k.bias + 2u * vector];
+    let bias_b = constants[k.bias + 2u * vector + 1u];
+    var a = Run(bias_a, bias_a, bias_a);
+    var b = Run(bias_b, bias_b, bias_b);
+    for (var j = 0u; j < 3u; j++) {
+        let w = k.weights + 2u * (j * k.result_vectors + vector);
+        let t = y * HALO_X + x + j;
+        a = slid(
+            a,
+            first_half[t],
+            first_half[t + HALO_X],
+            first_half[t + 2u * HALO_X],
+            first_half[t + 3u * HALO_X],
+            first_half[t + 4u * HALO_X],
+            w,
+        );
+        b = slid(
+            b,
+            second_half[t],
+            second_half[t + HALO_X],
+            second_half[t + 2u * HALO_X],
+            second_half[t + 3u * HALO_X],
+            second_half[t + 4u * HALO_X],
+            w + 1u,
+        );
     }
-    return masked(a * b, vector, k.result_channels);
+    return Run(a.v0 * b.v0, a.v1 * b.v1, a.v2 * b.v2);
+}
+
+// Writes a vector of results, if it is one, and counts it.
+fn written(own: Moments, v: vec4f, base: u32, y: u32, x: u32, vector: u32) -> Moments {
+    let k = args.kernel;
+    if y >= k.height || x >= k.width {
+        return own;
+    }
+    let result = masked(v, vector, k.result_channels);
+    set_value(SPLIT_RESULT, base + k.result, (y * k.width + x) * k.result_vectors + vector, result);
+    return joined(own, result);
 }
 
 @compute @workgroup_size(SLOTS, ROWS)
@@ -148,14 +196,15 @@ fn main(
         );
         workgroupBarrier();
         var own = NONE;
-        for (var at = local.x; at < TILE_X * TILE_Y; at += SLOTS) {
-            let y = tile_y * TILE_Y + at / TILE_X;
-            let x = tile_x * TILE_X + at % TILE_X;
-            if y < k.height && x < k.width {
-                let v = gated(at, vector);
-                set_value(SPLIT_RESULT, base + k.result, (y * k.width + x) * k.result_vectors + vector, v);
-                own = joined(own, v);
-            }
+        for (var run = local.x; run < TILE_X * TILE_Y / RUN; run += SLOTS) {
+            let row = run / TILE_X * RUN;
+            let column = run % TILE_X;
+            let made = gated(row, column, vector);
+            let y = tile_y * TILE_Y + row;
+            let x = tile_x * TILE_X + column;
+            own = written(own, made.v0, base, y, x, vector);
+            own = written(own, made.v1, base, y + 1u, x, vector);
+            own = written(own, made.v2, base, y + 2u, x, vector);
         }
         if REDUCED {
             let all = merge_row(own, local);

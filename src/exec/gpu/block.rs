@@ -1,7 +1,7 @@
 //! The two halves of NAFNet's block, each in one kernel: `shaders/spread.wgsl` and `shaders/mix.wgsl`.
 
 use super::dense::workgroup_constants;
-use super::lower::{Lowering, THREADS, conv_of};
+use super::lower::{Lowering, conv_of};
 use super::pack::{Norm, Outputs, pack};
 use super::place::{Place, Source};
 use super::record::{Dispatch, LANES, folded};
@@ -9,10 +9,13 @@ use super::shader::{Constant, Kernel, Shader};
 use super::tuning::Tuning;
 use crate::nn::{Binary, Conv, Graph, Op, Shape, ValueId};
 
-/// The side of the tiles of the first half.
+/// The sides of the tiles of the first half.
 const TILE: [usize; 2] = [12, 16];
 
-/// A thread of either half has so many pixels.
+/// The pixels of a tile and its border.
+const HALO: usize = (TILE[0] + 2) * (TILE[1] + 2);
+
+/// A thread of the second half has so many pixels.
 const PIXELS: usize = 4;
 
 /// A vector of float32 in a workgroup's memory, in bytes.
@@ -203,9 +206,11 @@ impl Lowering<'_> {
         if reduced {
             self.reserve_partials(tiles, result.shape);
         }
-        let mut constants = workgroup_constants(THREADS, 1);
+        let pixels = self.tuning.spread_pixels;
+        let threads = HALO.div_ceil(pixels).next_power_of_two();
+        let mut constants = workgroup_constants(threads, 1);
         constants.extend([
-            ("PIXELS", Constant::Count(PIXELS as u32)),
+            ("PIXELS", Constant::Count(pixels as u32)),
             ("REDUCED", Constant::Bool(reduced)),
             ("SPLIT_SOURCE", Constant::Bool(source.split)),
             ("SPLIT_RESULT", Constant::Bool(result.split)),

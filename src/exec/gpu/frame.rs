@@ -1,11 +1,13 @@
 //! Frames around a network on the GPU: the tables that kernels need of them, and their dispatches.
 
+use std::ops::Range;
+
 use super::lower::THREADS;
 use super::place::{Place, vectors};
 use super::record::{Dispatch, folded};
 use super::shader::{Constant, Kernel, Shader};
 use crate::exec::{Finish, Frame, frame::sources};
-use crate::image::PixelType;
+use crate::image::{PixelType, Windows};
 
 /// The tables of a frame, in words, and where each begins.
 pub(super) struct Tables {
@@ -133,6 +135,7 @@ impl Tables {
         let windows = &frame.windows;
         let [height, width] = windows.frame;
         let channels = output.shape.channels;
+        let rows = covered(windows, first, count);
         let numbers = vec![
             ("pitch", pitch as u32),
             ("source", output.offset),
@@ -151,13 +154,11 @@ impl Tables {
             ("weights", self.weights),
             ("first", first as u32),
             ("count", count as u32),
+            ("top", rows.start as u32),
+            ("rows", rows.len() as u32),
         ];
-        around(
-            Kernel::Blend,
-            Some(output),
-            numbers,
-            (channels + 1) * height * width,
-        )
+        let items = (channels + 1) * rows.len() * width;
+        around(Kernel::Blend, Some(output), numbers, items)
     }
 
     /// Makes the frame's sums its result.
@@ -176,6 +177,15 @@ impl Tables {
         ];
         around(Kernel::Finish, None, numbers, channels * pixels)
     }
+}
+
+/// The rows of a frame that `count` windows from `first` on lie over.
+fn covered(windows: &Windows, first: usize, count: usize) -> Range<usize> {
+    let across = windows.starts[1].len();
+    let within = |row: usize| row.saturating_sub(windows.before[0]).min(windows.frame[0]);
+    let top = windows.starts[0][first / across];
+    let last = windows.starts[0][(first + count - 1) / across];
+    within(top)..within(last + windows.side)
 }
 
 /// Planar images to the layout of the arena.
@@ -233,7 +243,7 @@ fn around(
 pub(super) fn examples(split: bool) -> Vec<Dispatch> {
     use std::sync::Arc;
 
-    use crate::image::{Blending, Pixels, Scaling, Windows};
+    use crate::image::{Blending, Pixels, Scaling};
     use crate::nn::Shape;
 
     let frame = Frame {

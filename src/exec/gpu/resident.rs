@@ -130,15 +130,16 @@ impl Resident {
         Ok(())
     }
 
-    /// Finds out how fast the device is, if work of so many multiplications and additions is worth it: the network is run
-    /// once on whatever is in the memory.
+    /// Finds out how fast the device is, if the network on so many images is worth it: it is run once on whatever is in
+    /// the memory. A single image is handed over in parts, the first of which tells.
     pub(super) fn measure(
         &mut self,
         recording: &Recording,
-        flops: u64,
+        images: usize,
         progress: &dyn Progress,
     ) -> Result<(), ExecError> {
-        if self.submissions.is_measured() || flops <= FIRST_FLOPS {
+        let flops = recording.flops().saturating_mul(images as u64);
+        if self.submissions.is_measured() || images == 1 || flops <= FIRST_FLOPS {
             return Ok(());
         }
         self.reserve(recording, 1, progress)?;

@@ -100,12 +100,9 @@ impl GpuSession {
     /// Makes the device ready for so many images, and says how many of them are run together.
     fn prepare(&mut self, images: usize, progress: &dyn Progress) -> Result<usize, ExecError> {
         let recording = &self.recording;
-        let flops = recording.flops().saturating_mul(images as u64);
         self.together = 1;
-        self.resident.measure(recording, flops, progress)?;
-        let largest = recording.dispatches.iter().map(|dispatch| dispatch.flops);
-        let largest = largest.max().unwrap_or(0);
-        let timely = images_within(self.resident.submissions.budget(), largest);
+        self.resident.measure(recording, images, progress)?;
+        let timely = images_within(self.resident.submissions.budget(), recording.flops());
         self.together = images.clamp(1, self.at_once.min(timely));
         self.resident.reserve(recording, self.together, progress)?;
         Ok(self.together)

@@ -33,6 +33,8 @@ pub(crate) struct Tuning {
     pub(super) tile: Option<Tile>,
     /// Up to so many vectors of channels the halves of NAFNet's block are a kernel each.
     pub(super) spread_vectors: usize,
+    /// The pixels of a thread of the first half.
+    pub(super) spread_pixels: usize,
     pub(super) mix_vectors: usize,
 }
 
@@ -85,6 +87,7 @@ impl Tuning {
             most_rows: 4,
             tile: None,
             spread_vectors: 16,
+            spread_pixels: 8,
             mix_vectors: usize::MAX,
         }
     }
@@ -105,6 +108,7 @@ impl Tuning {
                 fewest_rows: 4,
             }),
             spread_vectors: 16,
+            spread_pixels: 4,
             mix_vectors: usize::MAX,
         }
     }
