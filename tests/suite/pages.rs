@@ -1,5 +1,5 @@
-//! The README and the pages of `docs/` tell the truth: their sessions are run, and print what the page shows; what they link to
-//! is there.
+//! The README and the pages of `docs/` tell the truth: their sessions are run, and print what the page shows; commands without
+//! an output are ones that the program takes; what they link to is there.
 //!
 //! With `BUNDLE_UPDATE_PAGES` set, the pages are given what the commands print now.
 
@@ -187,6 +187,36 @@ fn sessions_print_what_the_pages_show() {
     }
     assert!(seen > 40, "{seen} commands");
     assert!(update || wrong.is_empty(), "{wrong}");
+}
+
+/// The lines of a page's scripts that run the program, variables left out.
+fn scripted(page: &str) -> Vec<String> {
+    let scripts = page.split("```sh\n").skip(1);
+    let scripts = scripts.filter_map(|rest| rest.split(FENCE[1]).next());
+    let joined: Vec<String> = scripts.map(|text| text.replace("\\\n", " ")).collect();
+    let lines = joined.iter().flat_map(|text| text.lines());
+    let own = lines.filter(|line| line.starts_with("bundle "));
+    own.map(str::to_owned).collect()
+}
+
+/// Their files are those of a user, and not here; so it is only asked whether the command line is understood.
+#[cfg(target_os = "linux")]
+#[test]
+fn commands_in_scripts_are_ones_that_the_program_takes() {
+    let mut seen = 0;
+    for path in pages() {
+        let page = fs::read_to_string(&path).unwrap();
+        let commands = scripted(&page);
+        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+        for (command, printed) in commands.iter().zip(run(&commands)) {
+            let is_taken = !printed.contains("try '--help'") && !printed.contains("command not");
+            assert!(is_taken, "{}: {command}\n{printed}", path.display());
+        }
+        seen += commands.len();
+    }
+    assert!(seen > 6, "{seen} commands");
+    let wrong = run(&["bundle run --resum", "bundl run"]);
+    assert!(wrong[0].contains("try '--help'") && wrong[1].contains("command not"));
 }
 
 /// The places in a page that links lead to: its headings as mdBook and GitHub name them.
