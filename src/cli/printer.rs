@@ -145,9 +145,8 @@ impl Printer {
     fn fitted(&self, text: &str) -> String {
         let text = plain_text(text);
         match self.width_stderr {
-            Some(width) => {
-                wrapped(&text, width.saturating_sub(INDENT)).join(&format!("\n{:INDENT$}", ""))
-            }
+            Some(width) => wrapped(text.split(' '), width.saturating_sub(INDENT))
+                .join(&format!("\n{:INDENT$}", "")),
             None => text,
         }
     }

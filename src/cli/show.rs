@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::args::Show;
 use super::printer::{BOLD, DIM, Printer, WIDEST, count, human_size, plain_text};
-use super::table::{Table, grouped};
+use super::table::{Table, grouped, padded, wrapped};
 use super::{Answer, Context, Json, Outcome, refusal_or_error};
 use crate::digest::Digest;
 use crate::facts::TensorFact;
@@ -80,7 +80,7 @@ fn models(text: &mut String, report: &Report, in_depth: bool, printer: &Printer)
         let Some(model) = model else {
             continue;
         };
-        for line in details(model, in_depth, [indent, width]) {
+        for line in details(model, in_depth, width.saturating_sub(indent)) {
             let _ = writeln!(text, "{:indent$}{}", "", printer.styled(DIM, line));
         }
     }
@@ -105,7 +105,7 @@ fn short(digest: &Digest) -> String {
     digest.to_string()[..12].to_owned()
 }
 
-fn details(model: &Model, in_depth: bool, room: [usize; 2]) -> Vec<String> {
+fn details(model: &Model, in_depth: bool, room: usize) -> Vec<String> {
     let facts = &model.facts;
     let mut lines = Vec::new();
     if let Some(weights) = &model.weights {
@@ -199,11 +199,9 @@ fn head(text: &mut String, report: &Report, printer: &Printer) {
     let pairs: Vec<_> = facts.chain(about).collect();
     let width = widest(pairs.iter().map(|(key, _)| key.as_str()));
     for (mut key, value) in pairs {
-        for line in wrapped(
-            value.split(' ').map(str::to_owned),
-            [width + 4, text_width(printer)],
-        ) {
-            let _ = writeln!(text, "  {key:<width$}  {line}");
+        let room = text_width(printer).saturating_sub(width + 4);
+        for line in wrapped(value.split(' '), room) {
+            let _ = writeln!(text, "  {}  {line}", padded(&key, width));
             key.clear();
         }
     }
@@ -216,21 +214,6 @@ fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
 /// How wide a line of text may get.
 fn text_width(printer: &Printer) -> usize {
     printer.width().unwrap_or(WIDEST).min(WIDEST)
-}
-
-/// Pieces in lines behind an indent of so many columns that end before a column; a piece is never cut.
-fn wrapped(pieces: impl IntoIterator<Item = String>, [indent, width]: [usize; 2]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for piece in pieces {
-        match lines.last_mut() {
-            Some(line) if indent + line.chars().count() + 1 + piece.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(&piece);
-            }
-            _ => lines.push(piece),
-        }
-    }
-    lines
 }
 
 /// `patch_size 64,` and so on, a piece an argument.

@@ -56,8 +56,8 @@ impl Table {
             let parts = parts.map(|(column, (cell, width))| {
                 let part = cell.get(at).map_or("", String::as_str);
                 match self.right.contains(&column) {
-                    true => format!("{part:>width$}"),
-                    false => format!("{part:<width$}"),
+                    true => room(part, *width) + part,
+                    false => padded(part, *width),
                 }
             });
             let parts: Vec<String> = parts.collect();
@@ -92,32 +92,38 @@ impl Table {
     }
 }
 
+/// A text with spaces behind it, up to a width; `format!` refuses those beyond 65,535.
+pub fn padded(text: &str, width: usize) -> String {
+    text.to_owned() + &room(text, width)
+}
+
+fn room(text: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(text.chars().count()))
+}
+
 /// No column is made narrower.
 const NARROWEST: usize = 8;
 
-/// A text in lines of at most so many letters, broken at spaces; a word that is longer stays whole.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for (index, word) in text.split(' ').enumerate() {
-        let last = lines.len() - 1;
-        let line = &mut lines[last];
-        let long = line.chars().count() + 1 + word.chars().count() > width;
-        match index {
-            0 => line.push_str(word),
-            _ if long => lines.push(word.to_owned()),
-            _ => {
+/// Pieces, a space between them, in lines of at most so many letters; a longer piece stays whole.
+pub fn wrapped(pieces: impl IntoIterator<Item = impl AsRef<str>>, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for piece in pieces {
+        let piece = piece.as_ref();
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + piece.chars().count() <= width => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(piece);
             }
+            _ => lines.push(piece.to_owned()),
         }
     }
     lines
 }
 
-/// The same for a cell, in which longer words are cut.
+/// A cell's words in such lines, longer ones cut.
 fn cut(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    for line in wrapped(text, width) {
+    for line in wrapped(text.split(' '), width) {
         let letters: Vec<char> = line.chars().collect();
         match letters.len() <= width {
             true => lines.push(line),
@@ -143,6 +149,15 @@ pub fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_may_be_longer_than_format_takes() {
+        let long = "a".repeat(70_000);
+        let mut table = Table::new(&["NAME", "SIZE"]);
+        table.row(vec![long.clone(), "1".to_owned()]);
+        let text = table.render(|title| title, None);
+        assert_eq!(text.lines().nth(1), Some(format!("{long}  1").as_str()));
+    }
 
     fn table() -> Table {
         let mut table = Table::new(&["MODEL", "NETWORK", "SIZE"]);
@@ -179,9 +194,12 @@ mod tests {
 
     #[test]
     fn a_text_is_broken_at_spaces_alone() {
-        assert_eq!(wrapped("a fine title", 6), ["a fine", "title"]);
-        assert_eq!(wrapped("/a/long/path is it", 5), ["/a/long/path", "is it"]);
-        assert_eq!(wrapped("", 5), [""]);
+        assert_eq!(wrapped("a fine title".split(' '), 6), ["a fine", "title"]);
+        assert_eq!(
+            wrapped("/a/long/path is it".split(' '), 5),
+            ["/a/long/path", "is it"]
+        );
+        assert_eq!(wrapped("".split(' '), 5), [""]);
         assert_eq!(cut("abcdefg hi", 3), ["abc", "def", "g", "hi"]);
     }
 }

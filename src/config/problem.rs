@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
+use miette::{
+    Diagnostic, LabeledSpan, MietteError, MietteSpanContents, NamedSource, Severity, SourceCode,
+    SourceSpan, SpanContents,
+};
 
 /// A stretch of a source text, in bytes.
 pub type Span = Range<usize>;
@@ -190,12 +193,59 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source)
+        Some(self)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         Some(Box::new(self.labels.iter().cloned()))
     }
+}
+
+/// Longer lines are not shown whole: a JSON file may be one line of megabytes, and reports do not reach that far.
+const LONGEST_LINE: usize = 1000;
+
+/// So many bytes before and behind a place in a long line are shown, and at most so many of the place itself.
+const SHOWN_AROUND: usize = 60;
+const SHOWN_OF_PLACE: usize = 400;
+
+impl SourceCode for Problem {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let whole = self.source.read_span(span, before, after)?;
+        let mut lines = whole.data().split(|byte| *byte == b'\n');
+        // Without lines around it, only the place itself is asked for.
+        if before == 0 || lines.all(|line| line.len() <= LONGEST_LINE) {
+            return Ok(whole);
+        }
+        let text = self.source.inner();
+        let place = span.offset().min(text.len());
+        let line = text[..boundary_before(text, place)]
+            .rfind('\n')
+            .map_or(0, |end| end + 1);
+        let line_end = text[line..].find('\n').map_or(text.len(), |end| line + end);
+        let first = boundary_before(text, place.saturating_sub(SHOWN_AROUND).max(line));
+        let wanted = place + span.len().min(SHOWN_OF_PLACE) + SHOWN_AROUND;
+        let end = boundary_before(text, wanted.min(line_end)).max(first);
+        let lines_before = text[..line].matches('\n').count();
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.source.name().to_owned(),
+            &text.as_bytes()[first..end],
+            (first, end - first).into(),
+            lines_before,
+            first - line,
+            1,
+        )))
+    }
+}
+
+/// The last position up to `at` where a character begins.
+fn boundary_before(text: &str, at: usize) -> usize {
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    (0..=at).rev().find(is_boundary).unwrap_or(0)
 }
 
 /// Why a config could not be loaded.

@@ -89,6 +89,46 @@ fn syntax() {
 }
 
 /// Found by fuzzing: aliases that multiply a long text, and anchors around anchors, would fill the memory.
+/// Reports show a part of a long line: they cannot reach to its end.
+#[test]
+fn places_far_along_a_line() {
+    let folder = Folder::new();
+    let long = "a".repeat(100_000);
+    let cases = [
+        (
+            format!("bundle = {{ about = {{ x = \"{long}\" }}, unknown = 1 }}\n"),
+            "unknown = 1",
+        ),
+        (
+            format!(
+                "bundle = {{ auto_date = true, about = {{ x = \"{long}\" }}, auto_date = true }}\n"
+            ),
+            "auto_date = true",
+        ),
+        (
+            format!("bundle = {{ auto_date = \"{long}\" }}\n"),
+            "auto_date = \"aaa",
+        ),
+        (
+            format!("[bundle]\nabout = {{ x = \"{long}\" }}\nunknown = 1\n"),
+            "unknown = 1",
+        ),
+        (
+            format!("[bundle]\nunknown = 1\nabout = {{ x = \"äöü{long}\"\n"),
+            "",
+        ),
+    ];
+    for (text, shown) in cases {
+        folder.write("bundle.toml", &text);
+        let said = folder.says("bundle.toml");
+        assert!(
+            said.contains("bundle.toml:") && said.contains(shown),
+            "{said}"
+        );
+        assert!(said.len() < 10_000, "{} bytes", said.len());
+    }
+}
+
 #[test]
 fn aliases_that_multiply() {
     let folder = rods();
