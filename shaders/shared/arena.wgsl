@@ -14,8 +14,16 @@ fn load(index: u32) -> vec4f {
     return vec4f(arena[index]);
 }
 
+// The largest number of half precision. What is beyond it is stored as no number: as infinity, it would be made a number
+// again by a sigmoid, and a result would look sound.
+const LARGEST = 65504.0;
+
 fn store(index: u32, v: vec4f) {
-    arena[index] = Stored(v);
+    if HALF {
+        arena[index] = Stored(select(v, no_number(v), abs(v) > vec4f(LARGEST)));
+    } else {
+        arena[index] = Stored(v);
+    }
 }
 
 // A vector of a value whose vectors begin at `first`.

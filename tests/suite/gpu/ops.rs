@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model_bundle::exec::Executor;
 use model_bundle::exec::cases::{Family, functions, single};
-use model_bundle::nn::{Op, Shape, fuse};
+use model_bundle::nn::{Conv, Function, GraphBuilder, Op, Shape, fuse};
 
 use super::{check, with_devices};
 
@@ -86,6 +86,40 @@ fn what_is_no_number_stays_none() {
                 wanted,
                 "{what}"
             );
+        }
+    });
+}
+
+/// Half precision has no number above 65504: what went beyond must not come back as a number, as a sigmoid of infinity does.
+#[test]
+fn what_half_precision_cannot_hold_is_no_number() {
+    let scaled = |factor: f32| {
+        Op::Conv(Conv {
+            outputs: 1,
+            kernel: [1, 1],
+            stride: [1, 1],
+            padding: [[0, 0], [0, 0]],
+            groups: 1,
+            transposed: false,
+            weight: [factor].into(),
+            bias: None,
+        })
+    };
+    with_devices(|devices| {
+        let Some(half) = &devices.half else { return };
+        let (mut builder, mut value) = GraphBuilder::new(Shape::new(1, 1, 6)).unwrap();
+        for op in [scaled(1e6), scaled(1e-6), Op::Apply(Function::Sigmoid)] {
+            value = builder.push(op, &[value]).unwrap();
+        }
+        let program = Arc::new(fuse(builder.finish(value)));
+        let image = [0.0, 0.5, -0.5, 0.06, 0.07, -0.06];
+        for (device, wanted) in [
+            (half, [false, true, true, false, true, false]),
+            (&devices.whole, [false; 6]),
+        ] {
+            let found = device.load(program.clone()).unwrap().run(&image, 1);
+            let lost: Vec<bool> = found.unwrap().iter().map(|v| v.is_nan()).collect();
+            assert_eq!(lost, wanted, "{}", device.name());
         }
     });
 }
