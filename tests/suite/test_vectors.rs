@@ -68,7 +68,7 @@ fn an_answer_that_is_off_fails_says_where_and_is_kept() {
     assert_eq!(json["models"][3]["largest"]["where"], "line 2, class");
     assert_eq!(
         session.names("bundle-test"),
-        ["bf_focus.npy", "cell_classifier.csv"]
+        [".gitignore", "bf_focus.npy", "cell_classifier.csv"]
     );
     // One of 139,200 may be off, if the config says so.
     session.edit(
@@ -86,7 +86,7 @@ fn an_answer_that_is_off_fails_says_where_and_is_kept() {
         "--json",
     ];
     session.bundle(&allowed).ends(0);
-    assert_eq!(session.names("kept"), ["bf_focus.npy"]);
+    assert_eq!(session.names("kept"), [".gitignore", "bf_focus.npy"]);
 }
 
 #[test]
@@ -189,6 +189,36 @@ fn a_vector_that_makes_no_sense_is_broken_and_says_why() {
     }
     assert_eq!(result(&run, "fl_focus"), "passed");
     assert!(!session.exists("bundle-test"));
+}
+
+#[test]
+fn what_models_gave_is_written_over_nothing() {
+    let session = Session::rods();
+    let expected = session.read("expected/cell_classifier.csv");
+    let test = [
+        "test",
+        "bundle.toml",
+        "--model",
+        "cell_classifier",
+        "--save",
+    ];
+    let into = |folder| session.bundle(&[&test[..], &[folder]].concat());
+    let run = into("expected").ends(2);
+    assert!(
+        run.stderr.contains("expected has files in it that"),
+        "{run:?}"
+    );
+    assert_eq!(session.read("expected/cell_classifier.csv"), expected);
+    assert!(!session.exists("expected/.gitignore"));
+    // A new folder, the same again, and an empty one.
+    into("kept").ends(0);
+    into("kept").ends(0);
+    std::fs::create_dir(session.path("empty")).unwrap();
+    into("empty").ends(0);
+    assert_eq!(
+        session.names("empty"),
+        [".gitignore", "cell_classifier.csv"]
+    );
 }
 
 #[test]

@@ -92,6 +92,7 @@ struct Opened {
 /// As [`super::test`].
 pub fn test_on_all(options: &Options, progress: &dyn Progress) -> Result<Report, Error> {
     let subject = Subject::open(&options.target)?;
+    options.claim()?;
     let models = chosen(options, &subject)?;
     let opened = open(options)?;
     let mut report = Report {

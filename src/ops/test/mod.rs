@@ -3,6 +3,7 @@
 mod compare;
 mod devices;
 mod images;
+mod kept;
 mod recorded;
 mod tables;
 
@@ -43,6 +44,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// Makes the folder ready that everything is kept in, if there is one.
+    fn claim(&self) -> Result<(), Error> {
+        self.save.as_deref().map_or(Ok(()), kept::claim)
+    }
+
     fn setup(&self) -> Setup {
         Setup {
             device: self.device.clone(),
@@ -192,6 +198,11 @@ pub enum Error {
         path: PathBuf,
         error: std::io::Error,
     },
+    #[error("{} has files in it that `bundle test` did not write", path.display())]
+    #[diagnostic(help(
+        "name a folder that is new or empty: what models give would be written over them"
+    ))]
+    Occupied { path: PathBuf },
     #[error("cannot write {}: {message}", path.display())]
     Write { path: PathBuf, message: String },
     #[error("interrupted")]
@@ -225,6 +236,7 @@ pub fn test(options: &Options, progress: &dyn Progress) -> Result<Report, Error>
         true => Subject::open_to_record(&options.target)?,
         false => Subject::open(&options.target)?,
     };
+    options.claim()?;
     let models = chosen(options, &subject)?;
     let executor = options.setup().open(false)?;
     let bench = Bench {
@@ -435,7 +447,7 @@ fn keep(
         return recorded::write(expected, &origin);
     }
     let failed = matches!(tested.verdict, Verdict::Failed { .. });
-    let folder = match &options.save {
+    let root = match &options.save {
         Some(folder) => folder.as_path(),
         None if failed => Path::new(KEPT),
         None => return Ok(()),
@@ -445,9 +457,10 @@ fn keep(
         Answer::Table(_) => "csv",
     };
     let folder = match &bench.folder {
-        None => folder.to_owned(),
-        Some(of_device) => folder.join(of_device),
+        None => root.to_owned(),
+        Some(of_device) => root.join(of_device),
     };
+    kept::claim(root)?;
     let path = folder.join(format!("{}.{extension}", tested.key));
     given.answer.write(&path)?;
     tested.kept = Some(path);
