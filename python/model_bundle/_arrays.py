@@ -55,6 +55,12 @@ def native(array: ArrayLike, what: str) -> NDArray[Any]:
 def stack(array: ArrayLike, what: str) -> Tuple[NDArray[Any], int]:
     """The array as ``[T, C, H, W]``, and how many axes it had: 2 is ``[H, W]``, 3 is ``[T, H, W]``."""
     found = native(array, what)
+    if found.ndim > 2 and found.shape[-1] <= 8 and min(found.shape[-3:-1]) >= 16:
+        # As `bundle run` refuses such files: no camera makes frames so few pixels wide.
+        raise InputError(
+            f"{what}: an image of shape {list(found.shape)} has its channels or colours last; put them in front of the "
+            "rows with `numpy.moveaxis(array, -1, -3)`, or make it grey with `array[..., :3].mean(axis=-1)`"
+        )
     if found.ndim == 2:
         return found[np.newaxis, np.newaxis], 2
     if found.ndim == 3:

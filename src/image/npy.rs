@@ -175,13 +175,13 @@ fn sample(header: &Header) -> Result<(bool, Sample), Fault> {
     }
 }
 
-/// Shorter sides than this leave it open whether a last axis of 3 or 4 counts colours.
-const COLOURED: usize = 16;
+/// Shorter sides than this leave it open what a short last axis counts.
+const LEAST_SIDE: usize = 16;
 
-/// Whether an array of that shape is a picture whose pixels are red, green, blue and perhaps alpha, which Python's readers
-/// put last: no camera makes frames that are 3 or 4 pixels wide.
-fn is_coloured(lengths: &[usize]) -> bool {
-    matches!(lengths, [.., height, width, 3 | 4] if *height.min(width) >= COLOURED)
+/// Whether an array of that shape has its channels last, as Python's readers put colours, and Keras all channels: no camera
+/// makes frames that are so few pixels wide.
+fn has_channels_last(lengths: &[usize]) -> bool {
+    matches!(lengths, [.., height, width, 1..=8] if *height.min(width) >= LEAST_SIDE)
 }
 
 /// The axes of an array of that shape.
@@ -194,12 +194,18 @@ fn axes(shape: &[u64]) -> Result<Axes, Fault> {
     let lengths = shape.iter().map(|length| usize::try_from(*length).ok());
     let lengths: Option<Vec<usize>> = lengths.map(|length| length.filter(|l| *l > 0)).collect();
     let lengths = lengths.ok_or_else(|| unfit("an array", "every axis must have a length"))?;
-    if is_coloured(&lengths) {
-        return Err(unfit(
-            "a colour image",
-            "make it grey, for example with `array[..., :3].mean(axis=-1)`; if its last axis counts frames or channels, put \
-             it in front of the rows with `numpy.moveaxis(array, -1, -3)`",
-        ));
+    if has_channels_last(&lengths) {
+        return Err(match lengths.last() {
+            Some(3 | 4) => unfit(
+                "a colour image",
+                "make it grey, for example with `array[..., :3].mean(axis=-1)`; if its last axis counts frames or channels, \
+                 put it in front of the rows with `numpy.moveaxis(array, -1, -3)`",
+            ),
+            _ => unfit(
+                "an image with its channels last",
+                "put the last axis in front of the rows with `numpy.moveaxis(array, -1, -3)`",
+            ),
+        });
     }
     let (frames, slices, channels, height, width) = match lengths[..] {
         [height, width] => (1, 1, 1, height, width),

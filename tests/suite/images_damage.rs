@@ -218,7 +218,13 @@ fn arrays_that_are_no_stacks_are_refused() {
     };
     read("a.npy", array("|u1", "(7, 9)", 63)).unwrap();
     // Frames in front, or too small to tell.
-    for shape in ["(3, 64, 48)", "(64, 3)", "(8, 64, 3)", "(64, 48, 5)"] {
+    for shape in [
+        "(3, 64, 48)",
+        "(64, 3)",
+        "(8, 64, 3)",
+        "(64, 48, 9)",
+        "(64, 1)",
+    ] {
         let lengths = shape.trim_matches(['(', ')']).split(", ");
         let size = lengths
             .map(|length| length.parse::<usize>().unwrap())
@@ -235,6 +241,12 @@ fn arrays_that_are_no_stacks_are_refused() {
             "(64, 48, 3)",
             9216,
             "a colour image of shape [64, 48, 3] cannot be read; make it grey",
+        ),
+        (
+            "|u1",
+            "(64, 48, 1)",
+            3072,
+            "an image with its channels last of shape [64, 48, 1] cannot be read; put the last axis in front",
         ),
         (
             "<u2",

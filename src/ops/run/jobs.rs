@@ -64,6 +64,9 @@ pub enum JobError {
         "`*` stands for any text, `?` for a character, `[ab]` for one of several, `**` for folders"
     ))]
     Pattern { pattern: String, reason: String },
+    #[error("`{pattern}` matches {}, whose name is no UTF-8 text and which a pattern does not name", path.display())]
+    #[diagnostic(help("rename it, or leave the pattern to the shell: without quotes"))]
+    NameNotUtf8 { pattern: String, path: PathBuf },
     #[error("no file matches `{pattern}`")]
     #[diagnostic(help("relative patterns start from the working directory"))]
     NoMatch { pattern: String },
@@ -260,10 +263,26 @@ fn matches(pattern: &Path) -> Result<Vec<PathBuf>, JobError> {
     // Folders that may not be read hold nothing for us.
     let mut found: Vec<PathBuf> = found.flatten().filter(|path| path.is_file()).collect();
     found.sort();
+    if let Some(path) = unnamed(Path::new(&pattern)) {
+        return Err(JobError::NameNotUtf8 { pattern, path });
+    }
     match found.is_empty() {
         true => Err(JobError::NoMatch { pattern }),
         false => Ok(found),
     }
+}
+
+/// A file in the pattern's folder that it would match if its name were text, which [`glob`] passes over.
+fn unnamed(pattern: &Path) -> Option<PathBuf> {
+    let names = pattern.file_name()?.to_str()?;
+    let names = glob::Pattern::new(names).ok()?;
+    let entries = std::fs::read_dir(crate::atomic::folder_of(pattern)).ok()?;
+    let entries = entries.flatten().map(|entry| entry.path());
+    let mut unnamed = entries.filter(|path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_str().is_none() && names.matches(&name.to_string_lossy()) && path.is_file()
+    });
+    unnamed.next()
 }
 
 /// No worklist is larger than this.
