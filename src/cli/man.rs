@@ -1,7 +1,7 @@
 //! `bundle man`: manual pages, one for each command, made from what `--help` says.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
@@ -18,6 +18,11 @@ use crate::atomic;
 enum Error {
     #[error("cannot make the folder {}: {error}", path.display())]
     Folder { path: PathBuf, error: io::Error },
+    #[error("{} is in the way: `bundle man` did not write it", path.display())]
+    #[diagnostic(help(
+        "name another folder, or move it away first; Ruby's Bundler has pages of such names"
+    ))]
+    Foreign { path: PathBuf },
     #[error("cannot write {}: {error}", path.display())]
     Write { path: PathBuf, error: io::Error },
 }
@@ -36,7 +41,17 @@ pub fn run(args: ManArgs, context: &Context) -> Outcome {
     Ok(Answer::Yes)
 }
 
+/// How a page begins: with a remark, by which it is known for one of this program.
+const MARK: &str = ".\\\" Written by `bundle man`.\n";
+
+/// Writes all pages, or none if something is in the way of one.
 fn write(dir: &Path, pages: &[Page]) -> Result<(), Error> {
+    for page in pages {
+        let path = dir.join(&page.file_name);
+        if path.symlink_metadata().is_ok() && !is_own(&path) {
+            return Err(Error::Foreign { path });
+        }
+    }
     fs::create_dir_all(dir).map_err(|error| Error::Folder {
         path: dir.to_owned(),
         error,
@@ -46,6 +61,17 @@ fn write(dir: &Path, pages: &[Page]) -> Result<(), Error> {
         atomic::write(&path, page.text.as_bytes()).map_err(|error| Error::Write { path, error })?;
     }
     Ok(())
+}
+
+/// Whether a page of this program is there, of whatever version.
+fn is_own(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let is_file = path.symlink_metadata().is_ok_and(|found| found.is_file());
+    is_file
+        && fs::File::open(path)
+            .and_then(|file| file.take(MARK.len() as u64).read_to_end(&mut start))
+            .is_ok()
+        && start == MARK.as_bytes()
 }
 
 /// A page of section 1, in roff's `man` macros.
@@ -96,7 +122,7 @@ fn page(command: &Command, parents: &[&Command]) -> Page {
     let text = text.replace(".br\n\n.br\n", ".sp\n");
     Page {
         file_name: man.get_filename(),
-        text: text + &ending(command, parents).to_roff(),
+        text: MARK.to_owned() + &text + &ending(command, parents).to_roff(),
     }
 }
 

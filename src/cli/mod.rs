@@ -25,7 +25,7 @@ mod verify;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -147,11 +147,20 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Cache(args) => cache::run(args, context),
         Command::Completions(args) => {
             let mut script = Vec::new();
-            clap_complete::generate(args.shell, &mut Cli::command(), "bundle", &mut script);
+            clap_complete::generate(args.shell, &mut Cli::command(), own_name(), &mut script);
             context.printer.out(String::from_utf8_lossy(&script))?;
             Ok(Answer::Yes)
         }
         Command::Man(args) => man::run(args, context),
+    }
+}
+
+/// The name that this program was called by: that of one of its two files.
+fn own_name() -> &'static str {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    match called.as_deref().and_then(Path::file_stem) {
+        Some(stem) if stem == "model-bundle" => "model-bundle",
+        _ => "bundle",
     }
 }
 

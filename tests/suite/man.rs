@@ -41,7 +41,8 @@ fn faults(page: &str) -> Vec<String> {
     let mut open = Vec::new();
     // The heading that no text has followed yet.
     let mut bare = "";
-    for line in page.lines() {
+    let is_remark = |line: &&str| line.starts_with(".\\\"");
+    for line in page.lines().filter(|line| !is_remark(line)) {
         let name = line.strip_prefix('.').map(|control| {
             let name = control.split(' ').next();
             name.unwrap_or_default()
@@ -160,4 +161,20 @@ fn a_folder_that_is_a_file_is_an_error() {
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn pages_of_others_are_not_written_over() {
+    let session = Session::new();
+    session.bundle(&["man", "pages"]).ends(0);
+    session.bundle(&["man", "pages"]).ends(0);
+    // Ruby's Bundler has a page of that name.
+    session.write("ruby/bundle-check.1", ".TH BUNDLE-CHECK 1\n");
+    let run = session.bundle(&["man", "ruby"]).ends(2);
+    assert!(
+        run.stderr.contains("bundle-check.1 is in the way"),
+        "{run:?}"
+    );
+    assert_eq!(session.names("ruby"), ["bundle-check.1"]);
+    assert_eq!(session.text("ruby/bundle-check.1"), ".TH BUNDLE-CHECK 1\n");
 }

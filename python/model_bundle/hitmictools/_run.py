@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import contextlib
 import importlib
 import sys
@@ -55,8 +56,8 @@ def _asks(theirs: Any) -> Dict[str, Any]:
     if own is None:
         raise _elsewhere(f"{module.__name__} has no SlidingWindowInferer")
 
-    def ask(*_: Any, **arguments: Any) -> None:
-        raise _Asked(arguments)
+    def ask(*positional: Any, **arguments: Any) -> None:
+        raise _Asked(inspect.signature(own).bind_partial(*positional, **arguments).arguments)
 
     probe = object.__new__(theirs)
     probe.__dict__.update(

@@ -116,7 +116,8 @@ impl Error {
     }
 }
 
-/// Gathers what there is to say of a bundle. Every entry is read: nothing is said that only the lock inside says.
+/// Gathers what there is to say of a bundle. Every entry is read, and compared with the lock inside; what that says of
+/// networks is told as it stands there, and `bundle check` compares it with the weights.
 ///
 /// # Errors
 /// Fails if the bundle is none, is damaged, or cannot be read.
@@ -245,7 +246,10 @@ const LARGEST_PAGE: u64 = 16 << 20;
 /// The earlier page at `page`, empty if nothing is there; `None` if something else is.
 fn earlier(page: &Path) -> io::Result<Option<String>> {
     match fs::metadata(page) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(String::new())),
+        // A link that leads nowhere is not ours either.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(page.symlink_metadata().is_err().then(String::new));
+        }
         Err(error) => return Err(error),
         Ok(there) if !there.is_file() || there.len() > LARGEST_PAGE => return Ok(None),
         Ok(_) => {}
@@ -285,7 +289,7 @@ pub fn write(page: &Path, text: &str, report: &Report) -> Result<Vec<PathBuf>, E
         let name = picture_name(page, &model.key);
         let path = atomic::folder_of(page).join(&name);
         // A picture is this program's if the earlier page shows it.
-        if path.symlink_metadata().is_ok() && !earlier.contains(&link(&name)) {
+        if path.symlink_metadata().is_ok() && !earlier.contains(&format!("]({})", link(&name))) {
             return Err(in_the_way(&path));
         }
     }
