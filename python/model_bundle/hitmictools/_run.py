@@ -57,7 +57,8 @@ def _asks(theirs: Any) -> Dict[str, Any]:
         raise _elsewhere(f"{module.__name__} has no SlidingWindowInferer")
 
     def ask(*positional: Any, **arguments: Any) -> None:
-        raise _Asked(inspect.signature(own).bind_partial(*positional, **arguments).arguments)
+        named = dict(zip(inspect.signature(own).parameters, positional))
+        raise _Asked({**named, **arguments})
 
     probe = object.__new__(theirs)
     probe.__dict__.update(
