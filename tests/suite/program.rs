@@ -150,7 +150,13 @@ fn an_interrupted_build_leaves_nothing_behind() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    // Until the ZIP is being written, however busy the machine is.
+    for _ in 0..10_000 {
+        if session.names(".") != before {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     let pid = child.id().to_string();
     std::process::Command::new("kill")
         .args(["-INT", &pid])
