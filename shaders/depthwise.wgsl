@@ -6,9 +6,10 @@
 //
 // Layout: weights are [tap][vector].
 // Threads: SLOTS x ROWS, rows first, so that neighbouring threads read neighbouring vectors; a slot has PIXELS
-// neighbouring pixels of a row, a row a vector of the result. z: the image.
+// neighbouring pixels of each of VECTORS rows of the image, a row a vector of the result. z: the image.
 // SLIDES: a tap reads what the tap before it read for the next pixel.
-// A line with {p} stands for one line for each pixel of a thread, {q} being the pixel after {p}.
+// A line with {p} stands for one line for each pixel of a row of a thread, {q} being the pixel after {p}; a line with {v}
+// for one for each of its rows.
 // Bindings: 0 arena, 1 constants, 2 scratch, 3 args.
 
 struct Kernel {
@@ -38,17 +39,22 @@ struct Kernel {
 }
 
 // What a tap of an output column reads.
-fn fetched_at(base: u32, line: u32, column: u32, tap: u32, vector: u32) -> vec4f {
+fn fetched_at(inside: bool, base: u32, line: u32, column: u32, tap: u32, vector: u32) -> vec4f {
     // Columns before the first wrap around to large numbers.
     let x = u32(i32(column * args.kernel.step_x + tap) + args.kernel.first_x);
-    if x >= args.kernel.width {
+    if !inside || x >= args.kernel.width {
         return vec4f(0.0);
     }
     return input(base, line + x, vector);
 }
 
 struct Sums {
-    s{p}: vec4f,
+    s{p}_{v}: vec4f,
+}
+
+// A sum, with a product if it has that tap.
+fn added(has: bool, v: vec4f, w: vec4f, sum: vec4f) -> vec4f {
+    return select(sum, fma(v, w, sum), has);
 }
 
 // A thread's pixels of a vector of the input's channels.
@@ -56,23 +62,28 @@ fn convolved(base: u32, row: u32, column: u32, vector: u32) -> Sums {
     let k = args.kernel;
     let vectors = k.width0 + k.width1;
     var r: Sums;
-    r.s{p} = constants[k.bias + vector];
-    for (var i = 0u; i < k.taps_y; i++) {
+    r.s{p}_{v} = constants[k.bias + vector];
+    let read = held(k.weights + vector, k.taps_y * k.taps_x, vectors);
+    for (var i = 0u; i < k.taps_y + VECTORS - 1u; i++) {
         let y = u32(i32(row * k.step_y + i) + k.first_y);
-        if y >= k.height {
+        let inside = y < k.height;
+        if !inside && !EXCHANGES {
             continue;
         }
         let line = y * k.width;
-        var v{p} = fetched_at(base, line, column + {p}u, 0u, vector);
+        // Taps before the first wrap around to large numbers.
+        let has{v} = i - {v}u < k.taps_y;
+        let tap{v} = min(i - {v}u, k.taps_y - 1u) * k.taps_x;
+        var v{p} = fetched_at(inside, base, line, column + {p}u, 0u, vector);
         for (var j = 0u; j < k.taps_x; j++) {
             if j > 0u && SLIDES {
                 v{p} = v{q};
-                v{last} = fetched_at(base, line, column + {last}u, j, vector);
+                v{last} = fetched_at(inside, base, line, column + {last}u, j, vector);
             } else if j > 0u {
-                v{p} = fetched_at(base, line, column + {p}u, j, vector);
+                v{p} = fetched_at(inside, base, line, column + {p}u, j, vector);
             }
-            let w = constants[k.weights + (i * k.taps_x + j) * vectors + vector];
-            r.s{p} = fma(v{p}, w, r.s{p});
+            let w{v} = weight(read, tap{v} + j);
+            r.s{p}_{v} = added(has{v}, v{p}, w{v}, r.s{p}_{v});
         }
     }
     return r;
@@ -81,7 +92,7 @@ fn convolved(base: u32, row: u32, column: u32, vector: u32) -> Sums {
 // Writes a vector of results, if it is one, and counts it.
 fn written(own: Moments, v: vec4f, base: u32, row: u32, column: u32, vector: u32) -> Moments {
     let k = args.kernel;
-    if column >= k.columns {
+    if row >= k.rows || column >= k.columns {
         return own;
     }
     let at = At(base, row * k.columns + column, vector);
@@ -108,17 +119,20 @@ fn main(
     let vector = number % k.groups * ROWS + index % ROWS;
     let slot = tile * SLOTS + index / ROWS;
     let per_row = (k.columns + PIXELS - 1u) / PIXELS;
-    let row = slot / per_row;
+    let row = slot / per_row * VECTORS;
     let column = slot % per_row * PIXELS;
     let base = workgroup.z * k.pitch;
+    let works = row < k.rows && vector < k.outputs;
+    begin_reading();
     var own = NONE;
-    if row < k.rows && vector < k.outputs {
+    // Threads that exchange weights stay together, whether there is something to do for each of them or not.
+    if works || EXCHANGES {
         var sums = convolved(base, row, column, vector);
         if GATED {
             let other = convolved(base, row, column, vector + k.outputs);
-            sums.s{p} *= other.s{p};
+            sums.s{p}_{v} *= other.s{p}_{v};
         }
-        own = written(own, sums.s{p}, base, row, column + {p}u, vector);
+        own = written(own, sums.s{p}_{v}, base, row + {v}u, column + {p}u, vector);
     }
     if REDUCED {
         let all = merge_row(own, vec3u(index / ROWS, index % ROWS, 0u));

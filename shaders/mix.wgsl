@@ -35,7 +35,6 @@ struct Kernel {
 }
 
 var<workgroup> tile: array<vec4f, SHARED * TILE>;
-var<workgroup> moments: array<vec2f, TILE>;
 
 struct Products {
     a{p}: vec4f,
@@ -59,16 +58,16 @@ fn products(first: u32, vectors: u32, pixel: u32, weights: u32, bias: u32, momen
     for (var c = 0u; c < vectors; c++) {
         let origin = (first + c) * TILE + pixel;
         let v{p} = normalised(tile[origin + {p}u], moments.m{p});
-        let at = weights + 8u * c;
-        let p0 = constants[at];
-        let p1 = constants[at + 2u];
-        let p2 = constants[at + 4u];
-        let p3 = constants[at + 6u];
+        let read = held(weights + 8u * c, 8u, 1u);
+        let p0 = weight(read, 0u);
+        let p1 = weight(read, 2u);
+        let p2 = weight(read, 4u);
+        let p3 = weight(read, 6u);
         r.a{p} = multiplied(r.a{p}, v{p}, p0, p1, p2, p3);
-        let q0 = constants[at + 1u];
-        let q1 = constants[at + 3u];
-        let q2 = constants[at + 5u];
-        let q3 = constants[at + 7u];
+        let q0 = weight(read, 1u);
+        let q1 = weight(read, 3u);
+        let q2 = weight(read, 5u);
+        let q3 = weight(read, 7u);
         r.b{p} = multiplied(r.b{p}, v{p}, q0, q1, q2, q3);
     }
     return r;
@@ -114,7 +113,7 @@ fn load_tile(base: u32, start: u32, local: vec3u) {
     }
 }
 
-// Mean and 1 / sqrt(variance + eps) of each pixel of y.
+// Mean and 1 / sqrt(variance + eps) of each pixel of y, in place of what was multiplied to make it.
 fn find_moments(local: vec3u) {
     let k = args.kernel;
     for (var pixel = local.y * SLOTS + local.x; pixel < TILE; pixel += SLOTS * ROWS) {
@@ -128,7 +127,7 @@ fn find_moments(local: vec3u) {
             let apart = tile[(ROOM + c) * TILE + pixel] - mean;
             squares += masked(apart * apart, c, k.result_channels);
         }
-        moments[pixel] = vec2f(mean, inverse_of(squares, k.result_channels, k.eps));
+        tile[pixel] = vec4f(mean, inverse_of(squares, k.result_channels, k.eps), 0.0, 0.0);
     }
 }
 
@@ -143,6 +142,7 @@ fn main(
     if number >= k.tiles {
         return;
     }
+    begin_reading();
     let base = workgroup.z * k.pitch;
     let start = number * TILE;
     let pixel = PIXELS * local.x;
@@ -162,7 +162,8 @@ fn main(
     workgroupBarrier();
     find_moments(local);
     workgroupBarrier();
-    pixels.m{p} = moments[pixel + {p}u];
+    pixels.m{p} = tile[pixel + {p}u].xy;
+    workgroupBarrier();
     for (var vector = local.y; vector < k.inner_vectors; vector += ROWS) {
         let weights = k.weights2 + 8u * vector * k.result_vectors;
         let r = products(ROOM, k.result_vectors, pixel, weights, k.bias2 + 2u * vector, pixels);

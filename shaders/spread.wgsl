@@ -17,7 +17,6 @@ const HALO_X = 18u;
 const HALO = 252u;
 // Pixels below each other that a thread computes results for.
 const RUN = 3u;
-
 struct Kernel {
     pitch: u32,
     source: u32,
@@ -92,16 +91,16 @@ fn spread(
     var b{p} = constants[bias + 1u];
     for (var c = 0u; c < k.vectors; c++) {
         let v{p} = (value_at(SPLIT_SOURCE, first, s{p}.index + c) - s{p}.mean) * s{p}.inverse;
-        let at = k.product_weights + 8u * (vector * k.vectors + c);
-        let p0 = constants[at];
-        let p1 = constants[at + 2u];
-        let p2 = constants[at + 4u];
-        let p3 = constants[at + 6u];
+        let read = held(k.product_weights + 8u * (vector * k.vectors + c), 8u, 1u);
+        let p0 = weight(read, 0u);
+        let p1 = weight(read, 2u);
+        let p2 = weight(read, 4u);
+        let p3 = weight(read, 6u);
         a{p} = multiplied(a{p}, v{p}, p0, p1, p2, p3);
-        let q0 = constants[at + 1u];
-        let q1 = constants[at + 3u];
-        let q2 = constants[at + 5u];
-        let q3 = constants[at + 7u];
+        let q0 = weight(read, 1u);
+        let q1 = weight(read, 3u);
+        let q2 = weight(read, 5u);
+        let q3 = weight(read, 7u);
         b{p} = multiplied(b{p}, v{p}, q0, q1, q2, q3);
     }
     share(s{p}, local + {p}u * SLOTS, a{p}, b{p});
@@ -114,12 +113,11 @@ struct Run {
     v2: vec4f,
 }
 
-// What a column of three weights adds to the sums at three pixels, t0 to t4 being the values it slides over.
-fn slid(sums: Run, t0: vec4f, t1: vec4f, t2: vec4f, t3: vec4f, t4: vec4f, weights: u32) -> Run {
-    let row = 6u * args.kernel.result_vectors;
-    let w0 = constants[weights];
-    let w1 = constants[weights + row];
-    let w2 = constants[weights + 2u * row];
+// What column j of 3x3 weights adds to the sums at three pixels, t0 to t4 being the values it slides over.
+fn slid(sums: Run, t0: vec4f, t1: vec4f, t2: vec4f, t3: vec4f, t4: vec4f, read: Held, j: u32) -> Run {
+    let w0 = weight(read, j);
+    let w1 = weight(read, 3u + j);
+    let w2 = weight(read, 6u + j);
     return Run(
         fma(t2, w2, fma(t1, w1, fma(t0, w0, sums.v0))),
         fma(t3, w2, fma(t2, w1, fma(t1, w0, sums.v1))),
@@ -130,12 +128,13 @@ fn slid(sums: Run, t0: vec4f, t1: vec4f, t2: vec4f, t3: vec4f, t4: vec4f, weight
 // The results at RUN pixels of the tile from row y on, of what is shared.
 fn gated(y: u32, x: u32, vector: u32) -> Run {
     let k = args.kernel;
+    let read_a = held(k.weights + 2u * vector, 9u, 2u * k.result_vectors);
+    let read_b = held(k.weights + 2u * vector + 1u, 9u, 2u * k.result_vectors);
     let bias_a = constants[k.bias + 2u * vector];
     let bias_b = constants[k.bias + 2u * vector + 1u];
     var a = Run(bias_a, bias_a, bias_a);
     var b = Run(bias_b, bias_b, bias_b);
     for (var j = 0u; j < 3u; j++) {
-        let w = k.weights + 2u * (j * k.result_vectors + vector);
         let t = y * HALO_X + x + j;
         a = slid(
             a,
@@ -144,7 +143,8 @@ fn gated(y: u32, x: u32, vector: u32) -> Run {
             first_half[t + 2u * HALO_X],
             first_half[t + 3u * HALO_X],
             first_half[t + 4u * HALO_X],
-            w,
+            read_a,
+            j,
         );
         b = slid(
             b,
@@ -153,7 +153,8 @@ fn gated(y: u32, x: u32, vector: u32) -> Run {
             second_half[t + 2u * HALO_X],
             second_half[t + 3u * HALO_X],
             second_half[t + 4u * HALO_X],
-            w + 1u,
+            read_b,
+            j,
         );
     }
     return Run(a.v0 * b.v0, a.v1 * b.v1, a.v2 * b.v2);
@@ -183,6 +184,7 @@ fn main(
     }
     let tile_y = tile / k.across;
     let tile_x = tile % k.across;
+    begin_reading();
     let base = workgroup.z * k.pitch;
     let s{p} = spot(base, tile_y, tile_x, local.x + {p}u * SLOTS);
     for (var vector = 0u; vector < k.result_vectors; vector++) {

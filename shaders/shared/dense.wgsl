@@ -90,10 +90,16 @@ fn counted(own: Moments, v: vec4f) -> Moments {
 // Writes a vector of results and gives it back.
 fn finished(v: vec4f, base: u32, row: u32, column: u32, vector: u32) -> vec4f {
     let width = args.kernel.result_width;
-    let phase = vector / width;
-    let y = row * args.kernel.every_y + args.kernel.start_y + phase / args.kernel.factor;
-    let x = column * args.kernel.every_x + args.kernel.start_x + phase % args.kernel.factor;
-    let at = At(base, y * args.kernel.result_columns + x, vector % width);
+    var y = row * args.kernel.every_y + args.kernel.start_y;
+    var x = column * args.kernel.every_x + args.kernel.start_x;
+    var own = vector;
+    if SHUFFLED {
+        let phase = vector / width;
+        y += phase / args.kernel.factor;
+        x += phase % args.kernel.factor;
+        own = vector % width;
+    }
+    let at = At(base, y * args.kernel.result_columns + x, own);
     let result = masked(epilogue(v, at), at.vector, args.kernel.result_channels);
     set_value(SPLIT_RESULT, base + args.kernel.result, at.pixel * width + at.vector, result);
     return result;

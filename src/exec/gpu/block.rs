@@ -6,7 +6,7 @@ use super::pack::{Norm, Outputs, pack};
 use super::place::{Place, Source};
 use super::record::{Dispatch, LANES, folded};
 use super::shader::{Constant, Kernel, Shader};
-use super::tuning::Tuning;
+use super::tuning::{MixForm, Tuning};
 use crate::nn::{Binary, Conv, Graph, Op, Shape, ValueId};
 
 /// The sides of the tiles of the first half.
@@ -14,9 +14,6 @@ const TILE: [usize; 2] = [12, 16];
 
 /// The pixels of a tile and its border.
 const HALO: usize = (TILE[0] + 2) * (TILE[1] + 2);
-
-/// A thread of the second half has so many pixels.
-const PIXELS: usize = 4;
 
 /// A vector of float32 in a workgroup's memory, in bytes.
 const VECTOR_BYTES: usize = 16;
@@ -152,26 +149,24 @@ impl Mix {
         self.residuals[1]
     }
 
-    /// Threads along x and y, and the vectors of what is multiplied and of all that is shared for each pixel.
+    /// Its workgroups, and the vectors of what is multiplied and of all that is shared for each pixel.
     fn shape(
         &self,
         graph: &Graph,
         source: Shape,
         tuning: &Tuning,
-    ) -> Option<([usize; 2], [usize; 2])> {
+    ) -> Option<(MixForm, [usize; 2])> {
         let inner = vectors(graph.shape(self.gate).channels);
         if inner > tuning.mix_vectors {
             return None;
         }
         let room = vectors(source.channels).max(inner);
         let all = room + vectors(graph.shape(self.result()).channels);
-        // Fewer pixels would read the weights too often for what they compute.
-        let fitting = [[16, 4], [8, 8], [4, 16]].into_iter().find(|[slots, _]| {
-            let pixels = slots * PIXELS;
-            // With two numbers of moments for each pixel.
-            pixels * (all * VECTOR_BYTES + 8) <= tuning.workgroup_bytes
-        })?;
-        Some((fitting, [room, all]))
+        let fits = |form: &&MixForm| {
+            form.threads[0] * form.pixels * all * VECTOR_BYTES <= tuning.workgroup_bytes
+        };
+        let fitting = tuning.mix.iter().find(fits)?;
+        Some((*fitting, [room, all]))
     }
 }
 
@@ -211,6 +206,7 @@ impl Lowering<'_> {
         let mut constants = workgroup_constants(threads, 1);
         constants.extend([
             ("PIXELS", Constant::Count(pixels as u32)),
+            ("EXCHANGES", Constant::Bool(self.tuning.exchange.is_some())),
             ("REDUCED", Constant::Bool(reduced)),
             ("SPLIT_SOURCE", Constant::Bool(source.split)),
             ("SPLIT_RESULT", Constant::Bool(result.split)),
@@ -279,9 +275,10 @@ impl Lowering<'_> {
         let source = self.together(source);
         let found = mix.shape(graph, source.shape, &self.tuning);
         let norm = Norm::of(&graph.node(mix.norm).op);
-        let (Some(([slots, rows], [room, all])), Some(norm)) = (found, norm) else {
+        let (Some((form, [room, all])), Some(norm)) = (found, norm) else {
             return;
         };
+        let ([slots, rows], pixels) = (form.threads, form.pixels);
         let inner = graph.shape(mix.gate).channels;
         let channels = [source.shape.channels, result.shape.channels, inner];
         let kinds = [
@@ -295,7 +292,7 @@ impl Lowering<'_> {
             ("pixels", source.shape.pixels() as u32),
             (
                 "tiles",
-                source.shape.pixels().div_ceil(PIXELS * slots) as u32,
+                source.shape.pixels().div_ceil(pixels * slots) as u32,
             ),
             ("source", source.offset),
             ("vectors", source.width()),
@@ -343,7 +340,8 @@ impl Lowering<'_> {
             ("SCALES", Constant::Bool(scale.is_some())),
             ("ROOM", Constant::Count(room as u32)),
             ("SHARED", Constant::Count(all as u32)),
-            ("PIXELS", Constant::Count(PIXELS as u32)),
+            ("PIXELS", Constant::Count(pixels as u32)),
+            ("EXCHANGES", Constant::Bool(self.tuning.exchange.is_some())),
             ("SPLIT_SOURCE", Constant::Bool(source.split)),
             ("SPLIT_SKIP", Constant::Bool(skip_place.split)),
             ("SPLIT_RESULT", Constant::Bool(result.split)),
@@ -364,7 +362,7 @@ impl Lowering<'_> {
                 constants,
                 ..Shader::plain(Kernel::Mix)
             },
-            workgroups: folded(source.shape.pixels().div_ceil(PIXELS * slots)),
+            workgroups: folded(source.shape.pixels().div_ceil(pixels * slots)),
             flops: (2 * weights * source.shape.pixels()) as u64,
             numbers,
             steps: Vec::new(),

@@ -90,6 +90,7 @@ impl Form {
         }
         let block = tuning.registers.fitting(results).gated(gate);
         let (slots, rows) = workgroup(results.div_ceil(block.vectors), tuning.most_rows);
+        let slots = tuning.exchange.unwrap_or(slots);
         Self {
             kernel: Kernel::Conv,
             block,
@@ -214,7 +215,19 @@ impl Dense<'_> {
             form.block.vectors,
             self.norm,
         );
-        let groups = packed.blocks.div_ceil(form.rows);
+        let mut constants = form.constants();
+        let mut blocks = 1;
+        if form.kernel == Kernel::Conv {
+            let tuning = &lowering.tuning;
+            if self.norm.is_some() {
+                blocks = packed.blocks.min(tuning.normed_blocks);
+            }
+            constants.extend([
+                ("BLOCKS", Constant::Count(blocks as u32)),
+                ("EXCHANGES", Constant::Bool(tuning.exchange.is_some())),
+            ]);
+        }
+        let groups = packed.blocks.div_ceil(form.rows * blocks);
         let [height, width] = self.flattened([input.height, input.width]);
         let [rows, columns] = self.flattened(phase.size);
         let result_columns = match self.is_flat() {
@@ -262,11 +275,11 @@ impl Dense<'_> {
             ("scratch_pitch", 0),
             ("first_tile", count(first_tile)),
         ]);
-        let mut constants = form.constants();
         constants.extend([
             ("GATED", Constant::Bool(self.gate)),
             ("SCALED", Constant::Bool(self.norm.is_some())),
             ("REDUCED", Constant::Bool(self.reduced)),
+            ("SHUFFLED", Constant::Bool(self.factor.is_some())),
             ("SLIDES", Constant::Bool(step[1] == 1)),
             ("SPLIT_RESULT", Constant::Bool(self.result.split)),
         ]);

@@ -8,11 +8,11 @@ use super::record::{Dispatch, LANES, folded};
 use super::shader::{Constant, Kernel, Shader};
 use crate::nn::ValueId;
 
-/// A thread computes so many neighbouring pixels.
-const PIXELS: usize = 4;
-
 /// The most vectors of channels of a workgroup.
 const MOST_ROWS: usize = 16;
+
+/// The most weights that threads exchange, as `shaders/shared/exchange.wgsl` has it.
+const MOST_EXCHANGED: usize = 16;
 
 impl Lowering<'_> {
     /// If it has partial moments of its result, gives the number of their tiles.
@@ -43,8 +43,19 @@ impl Lowering<'_> {
         };
         let (input, output) = (source.shape, self.graph.shape(value));
         let first = [0, 1].map(|axis| -conv.padding[axis][0]);
-        let (slots, rows) = workgroup(result.width() as usize, MOST_ROWS);
-        let tiles = (output.height * output.width.div_ceil(PIXELS)).div_ceil(slots);
+        let tuning = &self.tuning;
+        let taps = conv.kernel[0] * conv.kernel[1];
+        let exchange = tuning.exchange.filter(|_| taps <= MOST_EXCHANGED);
+        let [rows_of_thread, pixels] = match conv.stride[0] {
+            1 => tuning.depthwise,
+            _ => [1, tuning.depthwise[1]],
+        };
+        let (slots, rows) = match exchange {
+            Some(threads) => (threads, 1),
+            None => workgroup(result.width() as usize, MOST_ROWS),
+        };
+        let lines = output.height.div_ceil(rows_of_thread);
+        let tiles = (lines * output.width.div_ceil(pixels)).div_ceil(slots);
         let groups = (result.width() as usize).div_ceil(rows);
         if reduced {
             self.reserve_partials(tiles, result.shape);
@@ -74,7 +85,9 @@ impl Lowering<'_> {
         ]);
         let mut constants = workgroup_constants(slots, rows);
         constants.extend([
-            ("PIXELS", Constant::Count(PIXELS as u32)),
+            ("PIXELS", Constant::Count(pixels as u32)),
+            ("VECTORS", Constant::Count(rows_of_thread as u32)),
+            ("EXCHANGES", Constant::Bool(exchange.is_some())),
             ("GATED", Constant::Bool(gate)),
             ("REDUCED", Constant::Bool(reduced)),
             ("SLIDES", Constant::Bool(conv.stride[1] == 1)),
@@ -97,7 +110,7 @@ impl Lowering<'_> {
             numbers,
             steps,
             workgroups: folded(tiles * groups),
-            flops: (2 * conv.kernel[0] * conv.kernel[1] * vectors(output) * LANES) as u64,
+            flops: (2 * taps * vectors(output) * LANES) as u64,
         });
         reduced.then_some(tiles)
     }

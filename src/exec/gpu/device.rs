@@ -124,6 +124,13 @@ impl Adapter {
     pub(super) fn limits(&self) -> Limits {
         self.inner.limits()
     }
+
+    /// How kernels are cut for it, or for an adapter of another kind, if everything that it offers is used.
+    pub(super) fn tuning(&self, kind: AdapterKind) -> Tuning {
+        // Of subgroups of other sizes none was tried, and of those of many sizes nobody knows which one they get.
+        let exchanges = self.facts.subgroups == Some([8, 8]);
+        Tuning::of(kind, self.facts.workgroup as usize, exchanges)
+    }
 }
 
 /// An adapter that is opened.
@@ -151,12 +158,8 @@ struct Layout {
     pipeline: PipelineLayout,
 }
 
-fn workgroup_bytes(limits: &Limits) -> usize {
-    limits.max_compute_workgroup_storage_size as usize
-}
-
 impl Device {
-    /// Opens an adapter, with kernels cut for its kind.
+    /// Opens an adapter, with kernels cut as they are told to be.
     ///
     /// # Errors
     /// Fails if it has no float16 and that was asked for, or the driver fails.
@@ -164,6 +167,7 @@ impl Device {
         adapter: &Adapter,
         precision: Precision,
         limits: Limits,
+        tuning: Tuning,
         checks: Checks,
     ) -> Result<Self, ExecError> {
         let name = adapter.facts.name.clone();
@@ -175,6 +179,10 @@ impl Device {
             Precision::Single => Features::empty(),
             Precision::Half if adapter.facts.half => Features::SHADER_F16,
             Precision::Half => return Err(ExecError::NoHalf { device: name }),
+        };
+        let needed = match tuning.exchange {
+            Some(_) => needed | Features::SUBGROUP,
+            None => needed,
         };
         let request = adapter.inner.request_device(&wgpu::DeviceDescriptor {
             label: Some("bundle"),
@@ -196,7 +204,7 @@ impl Device {
             device,
             queue,
             precision,
-            tuning: Tuning::of(adapter.facts.kind, workgroup_bytes(&limits)),
+            tuning,
             limits,
             pipelines: Mutex::default(),
             buffers: Arc::default(),
@@ -206,26 +214,21 @@ impl Device {
         })
     }
 
-    /// The same with kernels cut for another kind of adapter.
-    pub(super) fn tuned_for(self, kind: AdapterKind) -> Self {
-        Self {
-            tuning: Tuning::of(kind, workgroup_bytes(&self.limits)),
-            ..self
-        }
-    }
-
     /// Opens the same adapter again, as it was opened before: for when the device was lost.
     ///
     /// # Errors
     /// Fails if the driver does.
     pub(super) fn reopened(&self) -> Result<Self, ExecError> {
         let limits = self.limits.clone();
-        let opened = Self::open(&self.adapter, self.precision, limits, self.checks)?;
+        let opened = Self::open(
+            &self.adapter,
+            self.precision,
+            limits,
+            self.tuning,
+            self.checks,
+        )?;
         opened.buffers.set_cap(self.buffers.cap());
-        Ok(Self {
-            tuning: self.tuning,
-            ..opened
-        })
+        Ok(opened)
     }
 
     pub(super) fn failure(&self, message: impl Into<String>) -> ExecError {

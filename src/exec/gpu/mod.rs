@@ -66,32 +66,18 @@ impl Gpu {
     /// # Errors
     /// Fails if half precision was asked for and the adapter has none, or if its driver fails.
     pub fn new(adapter: &Adapter, precision: Precision) -> Result<Self, ExecError> {
-        Self::open(adapter, precision, adapter.limits(), adapter.facts.kind)
+        Self::tuned_for(adapter, precision, adapter.facts.kind)
     }
 
-    /// The same with the limits that every device has that can compute at all.
+    /// The same with the limits that every device has that can compute at all, and with nothing that not all have.
     ///
     /// # Errors
     /// As [`Gpu::new`].
     pub fn with_least_limits(adapter: &Adapter, precision: Precision) -> Result<Self, ExecError> {
         let limits = wgpu::Limits::downlevel_defaults();
-        Self::open(adapter, precision, limits, adapter.facts.kind)
-    }
-
-    fn open(
-        adapter: &Adapter,
-        precision: Precision,
-        limits: wgpu::Limits,
-        kind: AdapterKind,
-    ) -> Result<Self, ExecError> {
-        Ok(Self {
-            device: Arc::new(
-                Device::open(adapter, precision, limits, Checks::asked())?.tuned_for(kind),
-            ),
-            facts: adapter.facts.clone(),
-            windows: None,
-            profile: false,
-        })
+        let workgroup = limits.max_compute_workgroup_storage_size as usize;
+        let tuning = Tuning::of(adapter.facts.kind, workgroup, false);
+        Self::open(adapter, precision, limits, tuning)
     }
 
     /// Opens an adapter with kernels cut for another kind of adapter, so that those of every kind can be tested on each.
@@ -103,7 +89,22 @@ impl Gpu {
         precision: Precision,
         kind: AdapterKind,
     ) -> Result<Self, ExecError> {
-        Self::open(adapter, precision, adapter.limits(), kind)
+        Self::open(adapter, precision, adapter.limits(), adapter.tuning(kind))
+    }
+
+    fn open(
+        adapter: &Adapter,
+        precision: Precision,
+        limits: wgpu::Limits,
+        tuning: Tuning,
+    ) -> Result<Self, ExecError> {
+        let device = Device::open(adapter, precision, limits, tuning, Checks::asked())?;
+        Ok(Self {
+            device: Arc::new(device),
+            facts: adapter.facts.clone(),
+            windows: None,
+            profile: false,
+        })
     }
 
     /// The same with at most so many bytes of the device's memory, which other programs use too. Set before networks are

@@ -74,9 +74,10 @@ impl Source {
     }
 
     /// As the constants of kernels with `shaders/shared/source.wgsl` have it.
-    pub(super) fn constants(&self) -> [(&'static str, Constant); 2] {
+    pub(super) fn constants(&self) -> [(&'static str, Constant); 3] {
         let second = self.second.is_some_and(|place| place.split);
         [
+            ("JOINED", Constant::Bool(self.second.is_some())),
             ("SPLIT0", Constant::Bool(self.first.split)),
             ("SPLIT1", Constant::Bool(second)),
         ]

@@ -40,7 +40,13 @@ fn device(checks: Checks) -> Option<Arc<Device>> {
         );
         return None;
     };
-    let opened = Device::open(&adapter, Precision::Single, adapter.limits(), checks);
+    let opened = Device::open(
+        &adapter,
+        Precision::Single,
+        adapter.limits(),
+        adapter.tuning(adapter.facts.kind),
+        checks,
+    );
     Some(Arc::new(opened.unwrap()))
 }
 

@@ -71,6 +71,8 @@ const SOURCE: &str = include_str!("../../../shaders/shared/source.wgsl");
 const STEPS: &str = include_str!("../../../shaders/shared/steps.wgsl");
 const MOMENTS: &str = include_str!("../../../shaders/shared/moments.wgsl");
 const PIXEL: &str = include_str!("../../../shaders/shared/pixel.wgsl");
+const WEIGHTS: &str = include_str!("../../../shaders/shared/weights.wgsl");
+const EXCHANGE: &str = include_str!("../../../shaders/shared/exchange.wgsl");
 const DENSE: &str = include_str!("../../../shaders/shared/dense.wgsl");
 const FRAME: &str = include_str!("../../../shaders/shared/frame.wgsl");
 
@@ -122,13 +124,17 @@ impl Kernel {
             };
         }
         match self {
-            Self::Conv => ("conv", own!("conv"), Self::CONVOLVES),
+            Self::Conv => (
+                "conv",
+                own!("conv"),
+                &[ARENA, VALUES, SOURCE, STEPS, PIXEL, MOMENTS, WEIGHTS, DENSE],
+            ),
             Self::Tiled => ("tiled", own!("tiled"), Self::CONVOLVES),
             Self::Linear => ("linear", own!("linear"), Self::CONVOLVES),
             Self::Depthwise => (
                 "depthwise",
                 own!("depthwise"),
-                &[ARENA, VALUES, SOURCE, STEPS, MOMENTS],
+                &[ARENA, VALUES, SOURCE, STEPS, MOMENTS, WEIGHTS],
             ),
             Self::Pointwise => (
                 "pointwise",
@@ -148,8 +154,8 @@ impl Kernel {
             ),
             Self::Merge => ("merge", own!("merge"), &[ARENA, VALUES, MOMENTS]),
             Self::Squeeze => ("squeeze", own!("squeeze"), &[ARENA, VALUES, MOMENTS]),
-            Self::Spread => ("spread", own!("spread"), &[ARENA, VALUES, MOMENTS]),
-            Self::Mix => ("mix", own!("mix"), &[ARENA, VALUES]),
+            Self::Spread => ("spread", own!("spread"), &[ARENA, VALUES, MOMENTS, WEIGHTS]),
+            Self::Mix => ("mix", own!("mix"), &[ARENA, VALUES, WEIGHTS]),
             Self::Gather => ("gather", own!("gather"), &[ARENA, FRAME]),
             Self::Blend => ("blend", own!("blend"), &[ARENA, FRAME]),
             Self::Finish => ("finish", own!("finish"), &[ARENA, FRAME]),
@@ -174,6 +180,12 @@ impl Shader {
         }
     }
 
+    /// Whether its threads exchange the weights that they read, for which a device needs subgroups.
+    pub(crate) fn exchanges(&self) -> bool {
+        self.constants
+            .contains(&("EXCHANGES", Constant::Bool(true)))
+    }
+
     /// The whole text, in WGSL.
     pub(crate) fn text(&self, precision: Precision) -> String {
         let (_, own, shared) = self.kernel.parts();
@@ -185,6 +197,10 @@ impl Shader {
             let _ = writeln!(text, "const {name} = {value};");
         }
         for part in [&GRID, &NAN].into_iter().chain(shared).chain([&own]) {
+            let part = match *part {
+                WEIGHTS if self.exchanges() => EXCHANGE,
+                part => part,
+            };
             text.push('\n');
             text.push_str(&self.unrolled(part));
         }

@@ -46,7 +46,13 @@ const KINDS: [AdapterKind; 3] = [
 ];
 
 fn least(kind: AdapterKind) -> Tuning {
-    Tuning::of(kind, LEAST)
+    Tuning::of(kind, LEAST, false)
+}
+
+/// All rows of the table.
+fn tunings() -> impl Iterator<Item = Tuning> {
+    let exchanging = Tuning::of(AdapterKind::Software, LEAST, true);
+    KINDS.map(least).into_iter().chain([exchanging])
 }
 
 fn nafnet_graph(width: usize) -> Graph {
@@ -93,19 +99,19 @@ fn outline(recording: &Recording) -> String {
 #[test]
 fn the_blocks_of_nafnet_are_three_dispatches() {
     assert_snapshot!(nafnet(8, least(AdapterKind::Discrete)), @r"
-    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 SLIDES [4 x 1]
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 BLOCKS=1 SLIDES [4 x 1]
     layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [6 x 1]
     mean, 1x1 convolution: squeeze SLOTS=32 ROWS=2 [1 x 1]
     product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 SHARED=4 PIXELS=4 [16 x 1]
-    2x2 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 [2 x 1]
+    2x2 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 BLOCKS=1 [2 x 1]
     layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [2 x 1]
     mean, 1x1 convolution: squeeze SLOTS=16 ROWS=4 [1 x 1]
     product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=4 SHARED=8 PIXELS=4 [4 x 1]
-    1x1 convolution, sum, pixel shuffle: tiled SLOTS=16 ROWS=4 PIXELS=8 VECTORS=2 SLIDES >v + image(at, op) [2 x 1]
+    1x1 convolution, sum, pixel shuffle: tiled SLOTS=16 ROWS=4 PIXELS=8 VECTORS=2 SHUFFLED SLIDES >v + image(at, op) [2 x 1]
     layer norm, 1x1 convolution, 3x3 convolution, gate: spread SLOTS=64 ROWS=1 PIXELS=4 REDUCED [6 x 1]
     mean, 1x1 convolution: squeeze SLOTS=32 ROWS=2 [1 x 1]
     product, 1x1 convolution, sum, layer norm, 1x1 convolution, gate, 1x1 convolution, sum: mix SLOTS=16 ROWS=4 SCALES ROOM=2 SHARED=4 PIXELS=4 [16 x 1]
-    3x3 convolution, sum: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 SLIDES >v + image(at, op) [4 x 1]
+    3x3 convolution, sum: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 BLOCKS=1 SLIDES >v + image(at, op) [4 x 1]
     ");
 }
 
@@ -134,21 +140,21 @@ fn what_dispatches_read_and_write_is_known() {
 #[test]
 fn the_units_of_a_unet_are_fused() {
     assert_snapshot!(unet(least(AdapterKind::Discrete)), @r"
-    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 [1 x 1]
-    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 REDUCED [1 x 1]
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 BLOCKS=1 [1 x 1]
+    3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=2 BLOCKS=1 REDUCED [1 x 1]
     moments: merge SLOTS=32 ROWS=2 MODE=1 [1 x 1]
     norm, PReLU, sum: pointwise <normalise(v, at, op) <leaky_relu(v, op) <v + image(at, op) [8 x 1]
-    1x1 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 SLIDES [2 x 1]
-    3x3 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 REDUCED SLIDES [2 x 1]
+    1x1 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 BLOCKS=1 SLIDES [2 x 1]
+    3x3 convolution: conv SLOTS=32 ROWS=2 PIXELS=4 VECTORS=2 BLOCKS=1 REDUCED SLIDES [2 x 1]
     moments: merge SLOTS=16 ROWS=4 MODE=1 [1 x 1]
     norm, PReLU, sum: pointwise <normalise(v, at, op) <leaky_relu(v, op) <v + image(at, op) [16 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
-    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 REDUCED SLIDES [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 BLOCKS=1 REDUCED SLIDES JOINED [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 BLOCKS=1 REDUCED SLIDES JOINED [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 BLOCKS=1 REDUCED SLIDES JOINED [1 x 1]
+    transposed 3x3 convolution: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 BLOCKS=1 REDUCED SLIDES JOINED [1 x 1]
     moments: merge SLOTS=64 ROWS=1 MODE=1 [1 x 1]
     norm, PReLU: pointwise <normalise_groups(v, at, op) <leaky_relu(v, op) [16 x 1]
-    3x3 convolution, sum: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 SLIDES >v + image(at, op) [4 x 1]
+    3x3 convolution, sum: conv SLOTS=64 ROWS=1 PIXELS=4 VECTORS=1 BLOCKS=1 SLIDES >v + image(at, op) [4 x 1]
     ");
 }
 
@@ -158,8 +164,13 @@ fn the_units_of_a_unet_are_fused() {
 fn a_whole_nafnet_is_few_dispatches() {
     let args = json!({"img_channel": 1, "width": 32, "middle_blk_num": 1,
         "enc_blk_nums": [1, 1, 1], "dec_blk_nums": [1, 1, 1]});
-    let tuning = Tuning::of(AdapterKind::Discrete, 32768);
-    let recording = single(network(Kind::NafNet, args, [256, 256]), tuning);
+    let graph = || network(Kind::NafNet, args.clone(), [256, 256]);
+    for exchanges in [false, true] {
+        let tuning = Tuning::of(AdapterKind::Software, 32768, exchanges);
+        assert!(single(graph(), tuning).dispatches.len() <= 35);
+    }
+    let tuning = Tuning::of(AdapterKind::Discrete, 32768, false);
+    let recording = single(graph(), tuning);
     assert!(recording.dispatches.len() <= 35);
     assert_snapshot!(outline(&recording));
 }
@@ -168,7 +179,7 @@ fn a_whole_nafnet_is_few_dispatches() {
 fn a_whole_unet_is_few_dispatches() {
     let args = json!({"spatial_dims": 2, "in_channels": 1, "out_channels": 1,
         "channels": [16, 32, 64, 128, 256], "strides": [2, 2, 2, 2], "num_res_units": 2});
-    let tuning = Tuning::of(AdapterKind::Discrete, 32768);
+    let tuning = Tuning::of(AdapterKind::Discrete, 32768, false);
     let recording = single(network(Kind::MonaiUnet, args, [256, 256]), tuning);
     assert_snapshot!(outline(&recording));
 }
@@ -281,7 +292,7 @@ pub(super) fn dispatches(precision: Precision) -> Vec<Dispatch> {
         let programs = programs.iter();
         programs.map(move |program| lower(program, tuning, precision).unwrap())
     };
-    let recordings = KINDS.map(least).into_iter().flat_map(lowered);
+    let recordings = tunings().flat_map(lowered);
     let all = recordings.flat_map(|recording| recording.dispatches);
     let around = super::frame::examples(precision == Precision::Half);
     all.chain(around).collect()
@@ -295,7 +306,7 @@ fn every_kernel_has_a_case() {
         for seed in 0..family.seeds() {
             let case = family.case(seed).unwrap();
             let is_frame = matches!(case.input, Input::Frame(_));
-            for tuning in KINDS.map(least) {
+            for tuning in tunings() {
                 reached.extend(super::kernels(&case.program(), is_frame, tuning).unwrap());
             }
         }
@@ -332,7 +343,11 @@ fn shaders_are_valid_and_can_be_translated() {
             Precision::Single => Capabilities::empty(),
             Precision::Half => Capabilities::SHADER_FLOAT16,
         };
-        let info = Validator::new(ValidationFlags::all(), capabilities)
+        let subgroups = match shader.exchanges() {
+            true => Capabilities::SUBGROUP,
+            false => Capabilities::empty(),
+        };
+        let info = Validator::new(ValidationFlags::all(), capabilities | subgroups)
             .validate(&module)
             .unwrap_or_else(|error| {
                 panic!(
@@ -399,7 +414,7 @@ fn tiles_fit_the_memory_of_a_workgroup() {
             };
             if dispatch.shader.kernel == Kernel::Mix {
                 let pixels = count("PIXELS") * count("SLOTS");
-                assert!(pixels * (16 * count("SHARED") + 8) <= LEAST);
+                assert!(pixels * 16 * count("SHARED") <= LEAST);
             }
         }
     }

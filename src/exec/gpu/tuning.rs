@@ -31,12 +31,44 @@ pub(crate) struct Tuning {
     /// Blocks of results, or vectors of channels, that a workgroup has at the most where its threads share nothing.
     pub(super) most_rows: usize,
     pub(super) tile: Option<Tile>,
-    /// Up to so many vectors of channels the halves of NAFNet's block are a kernel each.
+    /// How many blocks of results a thread computes, one after another, if it norms what it reads.
+    pub(super) normed_blocks: usize,
+    /// Rows, and pixels of each, of a thread of depthwise convolutions.
+    pub(super) depthwise: [usize; 2],
+    /// Up to so many vectors of channels the first half of NAFNet's block is one kernel.
     pub(super) spread_vectors: usize,
-    /// The pixels of a thread of the first half.
+    /// The pixels of one of its threads.
     pub(super) spread_pixels: usize,
+    /// Up to so many the second half is: deeper in a network there are too few pixels to share out.
     pub(super) mix_vectors: usize,
+    /// Its workgroups: the first that fits a workgroup's memory.
+    pub(super) mix: &'static [MixForm],
+    /// Whether threads exchange the weights that they read (`shaders/shared/exchange.wgsl`), and how many threads a
+    /// workgroup has then at the most.
+    pub(super) exchange: Option<usize>,
 }
+
+/// A workgroup of the second half of NAFNet's block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MixForm {
+    /// Threads along x and y.
+    pub(super) threads: [usize; 2],
+    /// Of a thread.
+    pub(super) pixels: usize,
+}
+
+const fn mix(slots: usize, rows: usize, pixels: usize) -> MixForm {
+    MixForm {
+        threads: [slots, rows],
+        pixels,
+    }
+}
+
+/// Fewer pixels would read the weights too often for what they compute.
+const MIX: &[MixForm] = &[mix(16, 4, 4), mix(8, 8, 4), mix(4, 16, 4)];
+
+/// Its threads exchange all weights, so that all pairs of vectors are theirs.
+const EXCHANGING_MIX: &[MixForm] = &[mix(8, 1, 8), mix(8, 1, 4)];
 
 impl Block {
     pub(super) const SINGLE: Self = Self {
@@ -66,9 +98,11 @@ impl Block {
 }
 
 impl Tuning {
-    /// That of a kind of adapter with so much memory for a workgroup, in bytes.
-    pub(crate) fn of(kind: AdapterKind, workgroup_bytes: usize) -> Self {
+    /// That of a kind of adapter with so much memory for a workgroup, in bytes. `exchanges`: whether its threads can
+    /// exchange numbers as `shaders/shared/exchange.wgsl` has it.
+    pub(crate) fn of(kind: AdapterKind, workgroup_bytes: usize, exchanges: bool) -> Self {
         match kind {
+            AdapterKind::Software if exchanges => Self::exchanging(workgroup_bytes),
             AdapterKind::Software => Self::software(workgroup_bytes),
             AdapterKind::Integrated => Self::shared(workgroup_bytes, 4),
             _ => Self::shared(workgroup_bytes, 8),
@@ -86,9 +120,30 @@ impl Tuning {
             },
             most_rows: 4,
             tile: None,
+            normed_blocks: 1,
+            depthwise: [1, 4],
             spread_vectors: 16,
             spread_pixels: 8,
-            mix_vectors: usize::MAX,
+            mix_vectors: 32,
+            mix: MIX,
+            exchange: None,
+        }
+    }
+
+    /// The same with weights that are loaded once for the threads of a subgroup. For a block of 16 vectors those of 4 pixels
+    /// and 4 vectors have the fewest loads: 4 of pixels, and 16 of weights for 8 threads.
+    fn exchanging(workgroup_bytes: usize) -> Self {
+        Self {
+            registers: Block {
+                pixels: 4,
+                vectors: 4,
+            },
+            most_rows: 1,
+            normed_blocks: 8,
+            depthwise: [4, 4],
+            mix: EXCHANGING_MIX,
+            exchange: Some(8),
+            ..Self::software(workgroup_bytes)
         }
     }
 
@@ -107,9 +162,13 @@ impl Tuning {
                 most_rows: 8,
                 fewest_rows: 4,
             }),
+            normed_blocks: 1,
+            depthwise: [1, 4],
             spread_vectors: 16,
             spread_pixels: 4,
-            mix_vectors: usize::MAX,
+            mix_vectors: 32,
+            mix: MIX,
+            exchange: None,
         }
     }
 }
