@@ -20,6 +20,7 @@ mod reach;
 mod reduce;
 mod session;
 mod sums;
+mod together;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use super::chain::{Band, Image, Scratch};
 use super::frame::{self, Blend};
 use super::prepare::{Prepared, place, prepare};
 use super::profile::CpuProfile;
-use super::{failure, reduce};
+use super::{failure, reduce, together};
 use crate::exec::frame::{check, sources};
 use crate::exec::{ExecError, Frame, Profile, Session};
 use crate::nn::{Program, Shape};
@@ -115,13 +115,15 @@ impl CpuSession {
             if whole {
                 return self.run_images(count, progress);
             }
-            for index in 0..self.chains.len() {
-                if progress.interrupted() {
-                    return Err(ExecError::Interrupted);
+            together::awake(|| {
+                for index in 0..self.chains.len() {
+                    if progress.interrupted() {
+                        return Err(ExecError::Interrupted);
+                    }
+                    self.run_chain(index, count);
                 }
-                self.run_chain(index, count);
-            }
-            Ok(())
+                Ok(())
+            })
         })
     }
 
@@ -199,7 +201,7 @@ impl CpuSession {
             }
         }
         let scratch = &self.scratch;
-        tasks.into_par_iter().with_max_len(1).for_each(|band| {
+        together::each(tasks, |band| {
             let thread = rayon::current_thread_index().unwrap_or(0);
             let scratch = scratch[thread % scratch.len()].lock();
             band.run(&mut scratch.unwrap_or_else(PoisonError::into_inner));
