@@ -132,7 +132,12 @@ per_frame() {
   spread=$(milliseconds "${sorted[0]}")" to "$(milliseconds "${sorted[rounds - 1]}")
 }
 
-milliseconds() { printf '%d.%02d' $(($1 / 1000)) $(($1 % 1000 / 10)); }
+# Of microseconds, which are negative where the noise is larger than what was measured.
+milliseconds() {
+  local microseconds=$1 sign=
+  if ((microseconds < 0)); then sign=- microseconds=$((-microseconds)); fi
+  printf '%s%d.%02d' "$sign" $((microseconds / 1000)) $((microseconds % 1000 / 10))
+}
 
 title 'Devices'
 "$binary" --version
