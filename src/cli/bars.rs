@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -14,12 +14,18 @@ use crate::progress::Progress;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// What comes sooner than this after the first signal is the same one: `timeout` and batch systems send it to the program,
+/// and then to its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
+
 /// Makes Ctrl-C and a polite kill stop the work at the next slice, so that temporary files are removed; a second
 /// one stops the program at once.
 pub fn catch_interrupts() {
+    let mut first = None;
     // Without the handler the program still runs; it just leaves a temporary file when it is interrupted.
-    let _ = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+    let _ = ctrlc::set_handler(move || {
+        INTERRUPTED.store(true, Ordering::Relaxed);
+        if first.get_or_insert_with(Instant::now).elapsed() >= SAME_SIGNAL {
             std::process::exit(130);
         }
     });
