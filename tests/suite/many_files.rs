@@ -400,7 +400,8 @@ fn memory_does_not_grow_with_the_length_of_a_series() {
     }
 }
 
-/// Interrupts in the middle of a file: nothing of it is left, and the next run does the rest.
+/// Interrupts in the middle of a file: nothing of it is left, and the next run does the rest. The signal comes twice, as
+/// `timeout` sends it to the program and to its group.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_leaves_what_is_finished_and_is_resumed() {
@@ -425,6 +426,8 @@ fn an_interrupted_run_leaves_what_is_finished_and_is_resumed() {
             assert!(waits < 6000, "the second file was never begun");
         }
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
         kill_process(pid, signal).unwrap();
         let ended = child.wait_with_output().unwrap();
         assert_eq!(ended.status.code(), Some(130));
